@@ -1,0 +1,28 @@
+"""Counts round trips of the current task, so that tests assert budgets instead of times."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class RoundTrips:
+    """Flushes sent to PostgreSQL and the statements in them, and awaited calls to Redis."""
+
+    postgres: int = 0
+    redis: int = 0
+    statements: list[str] = field(default_factory=list)
+
+
+#: Set to a fresh `RoundTrips` by whoever wants the counts; None costs one lookup.
+round_trips: ContextVar[RoundTrips | None] = ContextVar("round_trips", default=None)
+
+
+def count_flush(statements: list[str]) -> None:
+    if counter := round_trips.get():
+        counter.postgres += 1
+        counter.statements += statements
+
+
+def count_redis() -> None:
+    if counter := round_trips.get():
+        counter.redis += 1

@@ -1,0 +1,5 @@
+"""The one collection of table descriptions."""
+
+from sqlalchemy import MetaData
+
+metadata = MetaData()

@@ -1,0 +1,140 @@
+"""Bounded pools of psycopg connections, and the one way to send statements over them: a flush."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from psycopg import AsyncConnection, AsyncCursor, OperationalError
+from psycopg import errors as pg
+from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
+
+from db.counting import count_flush
+from db.errors import Overloaded
+from db.statement import Bound
+
+#: What PostgreSQL warns when a commit stopped waiting for its standbys: locally done, not yet safe.
+_SYNC_WAIT_CANCELLED = "canceling wait for synchronous replication"
+
+
+class Connection(AsyncConnection[tuple[Any, ...]]):
+    """A psycopg connection that remembers whether a commit lost its synchronous standby."""
+
+    durability_in_doubt: bool = False
+
+
+def _watch_notices(connection: Connection) -> None:
+    def note(diagnostic: pg.Diagnostic) -> None:
+        if _SYNC_WAIT_CANCELLED in (diagnostic.message_primary or ""):
+            connection.durability_in_doubt = True
+
+    connection.add_notice_handler(note)
+
+
+class Pool:
+    """At most `size` connections to one PgBouncer database; callers wait at most `wait` seconds.
+
+    Connections live at most `max_lifetime` seconds: plans cached while tables were empty must not
+    outlive the installation's first minutes.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        name: str,
+        size: int,
+        wait: float = 1.0,
+        prepared: bool = False,
+        max_lifetime: float = 600.0,
+        application: str = "erp",
+    ) -> None:
+        self.name = name
+        self.size = size
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            dsn,
+            connection_class=Connection,
+            kwargs={
+                "autocommit": True,
+                # Behind PgBouncer < 1.21 a prepared statement may meet another server connection.
+                "prepare_threshold": 2 if prepared else None,
+                "connect_timeout": 2,
+                "application_name": application,
+                "tcp_user_timeout": 5000,
+                "keepalives_idle": 10,
+            },
+            min_size=1,
+            max_size=size,
+            timeout=wait,
+            max_waiting=size * 8,
+            max_lifetime=max_lifetime,
+            max_idle=120,
+            reconnect_timeout=30,
+            num_workers=2,
+            open=False,
+            configure=self._configure,
+            name=name,
+        )
+
+    @staticmethod
+    async def _configure(connection: Connection) -> None:
+        _watch_notices(connection)
+
+    async def open(self) -> None:
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        await self._pool.close(timeout=2)
+
+    def stats(self) -> dict[str, int]:
+        """psycopg_pool's counters: pool_size, pool_available, requests_waiting, requests_errors, ..."""
+        return self._pool.get_stats()
+
+    async def acquire(self) -> Connection:
+        """Raises Overloaded when no connection became free in time."""
+        try:
+            return await self._pool.getconn()
+        except (PoolTimeout, TooManyRequests) as error:
+            raise Overloaded("No database connection became free in time.", retry_after=1) from error
+
+    async def release(self, connection: Connection) -> None:
+        """Give a connection back, rolled back when a transaction is still open on it."""
+        connection.durability_in_doubt = False
+        if connection.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+            try:
+                await connection.execute("ROLLBACK")
+            except OperationalError:
+                await connection.close()
+        await self._pool.putconn(connection)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        connection = await self.acquire()
+        try:
+            yield connection
+        finally:
+            await asyncio.shield(self.release(connection))
+
+
+async def flush(connection: Connection, statements: Sequence[Bound[Any]]) -> list[list[Any]]:
+    """Send all statements in one round trip; a list of rows per statement ([] when it returns none).
+
+    The first statement that fails raises its own psycopg error; the ones behind it did not run.
+    """
+    count_flush([statement.sql for statement in statements])
+    if len(statements) == 1:
+        cursor = await connection.execute(statements[0].sql, statements[0].parameters or None)
+        return [statements[0].rows(await cursor.fetchall()) if _has_rows(cursor) else []]
+    async with connection.pipeline():
+        cursors = [await connection.execute(s.sql, s.parameters or None) for s in statements]
+    results: list[list[Any]] = []
+    for statement, cursor in zip(statements, cursors, strict=True):
+        results.append(statement.rows(await cursor.fetchall()) if _has_rows(cursor) else [])
+    return results
+
+
+def _has_rows(cursor: AsyncCursor[tuple[Any, ...]]) -> bool:
+    # `cursor.description` would tell too, at the price of an object per column and statement.
+    result = cursor.pgresult
+    return result is not None and result.status == ExecStatus.TUPLES_OK

@@ -1,0 +1,1 @@
+"""The whole fleet on one machine: start, watch, show and stop it. Nothing here knows the business."""

@@ -1,0 +1,106 @@
+"""PgBouncer in transaction mode in front of the primary and each replica."""
+
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from deploy.local.accounts import Account
+from deploy.local.binaries import version_of
+from deploy.local.credentials import Credentials, write_private
+from deploy.local.postgres import PostgresServer
+from deploy.local.processes import Program
+
+PREPARED_SINCE = (1, 21)
+
+
+@dataclass(frozen=True, slots=True)
+class PgBouncer:
+    """The pooler and the databases it offers: erp, erp_platform, erp_replica1, erp_replica2, ..."""
+
+    folder: Path
+    port: int
+    log: Path
+    binary: Path
+    account: Account | None
+    primary: PostgresServer
+    replicas: Sequence[PostgresServer]
+    credentials: Credentials
+    pool_size: int = 24
+    replica_pool_size: int = 16
+    platform_pool_size: int = 10
+
+    @property
+    def prepares(self) -> bool:
+        """True when prepared statements survive transaction pooling (PgBouncer >= 1.21)."""
+        return version_of(self.binary, "--version")[:2] >= PREPARED_SINCE
+
+    def dsn(self, role: str, password: str, database: str) -> str:
+        return f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{database}"
+
+    def configure(self) -> None:
+        """Write pgbouncer.ini and the user list, readable by the pooler's account only."""
+        texts = {self._configuration: self._settings(), self._users: self._user_list()}
+        for path, text in texts.items():
+            write_private(path, text)
+            if self.account is not None:
+                self.account.owns(path)
+
+    def program(self) -> Program:
+        return Program(
+            name="pgbouncer",
+            command=(str(self.binary), str(self._configuration)),
+            log=self.log,
+            folder=self.folder,
+            account=self.account,
+            stop_signal=signal.SIGINT,  # let running transactions end
+            stop_seconds=5.0,
+        )
+
+    def accepts(self) -> bool:
+        """True when a session to the primary can be opened through the pooler."""
+        try:
+            psycopg.connect(self.dsn("erp_app", self.credentials.erp_app, "erp"), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    @property
+    def _configuration(self) -> Path:
+        return self.folder / "pgbouncer.ini"
+
+    @property
+    def _users(self) -> Path:
+        return self.folder / "userlist.txt"
+
+    def _user_list(self) -> str:
+        users = {
+            "erp_app": self.credentials.erp_app,
+            "erp_platform": self.credentials.erp_platform,
+            "erp_owner": self.credentials.erp_owner,
+        }
+        return "".join(f'"{name}" "{password}"\n' for name, password in users.items())
+
+    def _settings(self) -> str:
+        databases = [
+            self._database("erp", self.primary, self.pool_size),
+            self._database("erp_platform", self.primary, self.platform_pool_size),
+            *(self._database(f"erp_{one.name}", one, self.replica_pool_size) for one in self.replicas),
+        ]
+        prepared = "max_prepared_statements = 200\n" if self.prepares else ""
+        return (
+            "[databases]\n" + "".join(databases) + "\n[pgbouncer]\n"
+            f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
+            f"auth_type = scram-sha-256\nauth_file = {self._users}\nstats_users = erp_owner\n"
+            "pool_mode = transaction\nmax_client_conn = 1000\nserver_lifetime = 1800\n"
+            "server_idle_timeout = 300\nserver_connect_timeout = 3\nserver_login_retry = 1\n"
+            "query_wait_timeout = 3\n"  # refuse in time: the caller's own pool waits for one second
+            "server_fast_close = 1\ntcp_keepalive = 1\nlog_connections = 0\nlog_disconnections = 0\n"
+            "log_stats = 0\nignore_startup_parameters = extra_float_digits,options\n" + prepared
+        )
+
+    def _database(self, alias: str, server: PostgresServer, size: int) -> str:
+        host = server.socket_folder or "127.0.0.1"
+        return f"{alias} = host={host} port={server.port} dbname=erp pool_size={size}\n"

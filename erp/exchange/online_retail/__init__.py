@@ -1,0 +1,1 @@
+"""Import of the UCI "Online Retail" format: a wholesaler's sales as one line per document line."""

@@ -1,0 +1,1 @@
+"""Posting: the number, the ledger entry and the open item of an invoice, in one transaction."""

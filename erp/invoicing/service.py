@@ -1,0 +1,31 @@
+"""What other slices use of invoicing.
+
+A slice that invoices its own documents (sales) builds a `NewInvoice` and either saves a draft, which the tenant
+posts later, or saves it posted within its own transaction:
+
+    periods, roles, *rest = await work.load(*ledger_loads(data.date), ...)
+    ledger = open_ledger(periods, roles, data.date)
+    [number] = await take(work, ledger.date, "invoice")
+    view = save_posted(work, ledger, NewInvoice(...), number)
+"""
+
+from erp.invoicing.credits import credit_invoice
+from erp.invoicing.drafts import cancel_draft, create_invoice, save_draft, update_draft
+from erp.invoicing.new import InvoiceKind, NewInvoice, NewInvoiceLine, Rounding
+from erp.invoicing.posted import post_invoice, save_posted
+from erp.invoicing.reminders import note_overdue_invoices
+
+__all__ = [
+    "InvoiceKind",
+    "NewInvoice",
+    "NewInvoiceLine",
+    "Rounding",
+    "cancel_draft",
+    "create_invoice",
+    "credit_invoice",
+    "note_overdue_invoices",
+    "post_invoice",
+    "save_draft",
+    "save_posted",
+    "update_draft",
+]

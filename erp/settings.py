@@ -1,0 +1,90 @@
+"""The environment, read once at start; everything below the composition root takes plain arguments."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class MissingSetting(RuntimeError):
+    """A required environment variable is not set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one process needs to know. Times are seconds unless the name says otherwise."""
+
+    instance: str
+    role: str
+    database_url: str
+    replica_urls: tuple[str, ...]
+    platform_url: str
+    redis_queue_url: str
+    redis_cache_url: str
+    redis_locks_url: str
+    redis_sessions_url: str
+    token_secret: str = field(repr=False)
+    operator_key: str = field(repr=False)
+    public_url: str = "https://localhost"
+    prepared_statements: bool = False
+    pool_size: int = 10
+    replica_pool_size: int = 8
+    pool_wait: float = 1.0
+    concurrency: int = 48
+    queue_wait: float = 1.0
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    key_per_minute: int = 600
+    user_per_minute: int = 120
+    tenant_per_minute: int = 6_000
+    address_per_minute: int = 120
+    metrics_port: int = 0
+    log_level: str = "INFO"
+    otlp_endpoint: str = ""
+    region: str = ""
+    zone: str = ""
+
+
+def _required(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "")
+    if not value:
+        raise MissingSetting(f"{name} is not set; see docs/operations.md for every setting.")
+    return value
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from `ERP_*` variables. Raises MissingSetting, ValueError."""
+    env = os.environ if environment is None else environment
+
+    def number(name: str, default: int) -> int:
+        return int(env.get(name, default))
+
+    return Settings(
+        instance=env.get("ERP_INSTANCE") or f"{socket.gethostname()}-{os.getpid()}",
+        role=env.get("ERP_ROLE", "api"),
+        database_url=_required(env, "ERP_DATABASE_URL"),
+        replica_urls=tuple(url.strip() for url in env.get("ERP_REPLICA_URLS", "").split(",") if url.strip()),
+        platform_url=_required(env, "ERP_PLATFORM_DATABASE_URL"),
+        redis_queue_url=_required(env, "ERP_REDIS_QUEUE_URL"),
+        redis_cache_url=_required(env, "ERP_REDIS_CACHE_URL"),
+        redis_locks_url=_required(env, "ERP_REDIS_LOCKS_URL"),
+        redis_sessions_url=_required(env, "ERP_REDIS_SESSIONS_URL"),
+        token_secret=_required(env, "ERP_TOKEN_SECRET"),
+        operator_key=_required(env, "ERP_OPERATOR_KEY"),
+        public_url=env.get("ERP_PUBLIC_URL", "https://localhost"),
+        prepared_statements=env.get("ERP_PREPARED_STATEMENTS", "off") == "on",
+        pool_size=number("ERP_POOL_SIZE", 10),
+        replica_pool_size=number("ERP_REPLICA_POOL_SIZE", 8),
+        pool_wait=float(env.get("ERP_POOL_WAIT", "1.0")),
+        concurrency=number("ERP_CONCURRENCY", 48),
+        queue_wait=float(env.get("ERP_QUEUE_WAIT", "1.0")),
+        trusted_proxies=tuple(env.get("ERP_TRUSTED_PROXIES", "127.0.0.1,::1").split(",")),
+        key_per_minute=number("ERP_KEY_PER_MINUTE", 600),
+        user_per_minute=number("ERP_USER_PER_MINUTE", 120),
+        tenant_per_minute=number("ERP_TENANT_PER_MINUTE", 6_000),
+        address_per_minute=number("ERP_ADDRESS_PER_MINUTE", 120),
+        metrics_port=number("ERP_METRICS_PORT", 0),
+        log_level=env.get("ERP_LOG_LEVEL", "INFO"),
+        otlp_endpoint=env.get("ERP_OTLP_ENDPOINT", ""),
+        region=env.get("ERP_REGION", ""),
+        zone=env.get("ERP_ZONE", ""),
+    )

@@ -1,0 +1,54 @@
+"""Who is calling, on behalf of which tenant, with which permissions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from tenancy.errors import Forbidden
+from tenancy.permissions import allows
+
+
+@dataclass(frozen=True, slots=True)
+class TenantFacts:
+    """What commands need to know of their tenant without asking the database."""
+
+    id: UUID
+    slug: str
+    name: str
+    state: str
+    base_currency: str
+    country: str
+    time_zone: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The authenticated principal of one request or job. `kind`: api_key, operator or system."""
+
+    tenant: TenantFacts
+    principal_id: UUID
+    kind: str
+    name: str
+    role: str
+    scopes: frozenset[str]
+    address: str = ""
+    correlation_id: str = ""
+    causation_id: UUID | None = None
+
+    def may(self, permission: str) -> bool:
+        return allows(self.scopes, permission)
+
+    def require(self, permission: str) -> None:
+        """Raises Forbidden unless the caller holds `resource:action`."""
+        if not self.may(permission):
+            raise Forbidden(f"This credential lacks `{permission}`.", permission=permission, role=self.role)
+
+
+def system_caller(tenant: TenantFacts, *, name: str, correlation_id: str, causation_id: UUID | None = None) -> Caller:
+    """The principal of work nobody is waiting for: jobs, schedules, projections."""
+    return Caller(
+        tenant=tenant, principal_id=UUID(int=0), kind="system", name=name, role="system",
+        scopes=frozenset({"*:*"}), correlation_id=correlation_id, causation_id=causation_id,
+    )  # fmt: skip

@@ -1,0 +1,147 @@
+"""From a bearer token to a caller: looked up once, remembered briefly, revoked at once.
+
+Every admission brings the tenant's credential version along (one counter in Redis). A remembered key is
+used only while that version is the one it was loaded under, so revoking a key or suspending a tenant takes
+effect on every instance with the next request. While Redis is away, keys are remembered for two seconds.
+"""
+
+import hmac
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from uuid import UUID
+
+import psycopg
+
+from db.errors import PrimaryUnavailable
+from db.pool import Pool, flush
+from tenancy.api_keys import FIND_KEY, KeyRecord, PresentedKey, hash_secret, parse_key
+from tenancy.caller import Caller, TenantFacts
+from tenancy.errors import TenantSuspended, Unauthorized
+from tenancy.permissions import ROLES
+from tenancy.work import Bounds, scoped, settings_of
+
+#: The operator's pseudo-tenant: no row carries it, so row-level security shows it nothing.
+PLATFORM = TenantFacts(
+    id=UUID(int=0), slug="platform", name="Platform", state="active", base_currency="XXX", country="ZZ",
+    time_zone="UTC",
+)  # fmt: skip
+OPERATOR_ID = UUID(int=1)
+
+_UNKNOWN_SECRET = b"\0" * 32
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """An authenticated caller and the credential version it was loaded under (None: not known)."""
+
+    caller: Caller
+    version: int | None
+    loaded_at: float
+    expires_at: datetime | None = None
+
+
+class Identity:
+    """Authenticates bearer tokens against the primary. `version_of` asks for a tenant's credential version."""
+
+    def __init__(
+        self,
+        primary: Pool,
+        *,
+        pepper: str,
+        operator_key: str,
+        version_of: Callable[[UUID], Awaitable[int | None]],
+        remember: float = 60.0,
+        remember_unversioned: float = 2.0,
+        capacity: int = 10_000,
+    ) -> None:
+        self._primary = primary
+        self._pepper = pepper
+        self._operator_digest = sha256(operator_key.encode()).digest()
+        self._version_of = version_of
+        self._remember = remember
+        self._remember_unversioned = remember_unversioned
+        self._capacity = capacity
+        self._known: OrderedDict[bytes, Credential] = OrderedDict()
+
+    async def authenticate(self, token: str) -> Credential:
+        """The credential behind a token, possibly remembered. Raises Unauthorized, TenantSuspended."""
+        digest = sha256(token.encode()).digest()
+        known = self._known.get(digest)
+        if known is not None and self._fresh(known):
+            return known
+        return await self._load(token, digest)
+
+    async def confirm(self, token: str, credential: Credential, version: int | None) -> Credential:
+        """The same credential when its version still holds, else loaded anew. Raises as authenticate."""
+        if credential.caller.kind == "operator" or version == credential.version:
+            return credential
+        return await self._load(token, sha256(token.encode()).digest())
+
+    def _fresh(self, known: Credential) -> bool:
+        limit = self._remember if known.version is not None else self._remember_unversioned
+        expired = known.expires_at is not None and known.expires_at <= datetime.now(UTC)
+        return not expired and time.monotonic() - known.loaded_at < limit
+
+    async def _load(self, token: str, digest: bytes) -> Credential:
+        self._known.pop(digest, None)
+        if hmac.compare_digest(digest, self._operator_digest):
+            return Credential(_operator(), None, time.monotonic())
+        key = parse_key(token)
+        if key is None:
+            raise Unauthorized("The bearer token is not a key of this service.")
+        # Read before the row: a revocation in between then shows as another version, not as a stale row.
+        version = await self._version_of(key.tenant_id)
+        record = await self._find(key)
+        credential = Credential(
+            _caller(key.tenant_id, self._genuine(key, record)), version, time.monotonic(),
+            record.expires_at if record else None,
+        )  # fmt: skip
+        self._known[digest] = credential
+        if len(self._known) > self._capacity:
+            self._known.popitem(last=False)
+        return credential
+
+    async def _find(self, key: PresentedKey) -> KeyRecord | None:
+        statement = scoped(FIND_KEY(prefix=key.prefix), key.tenant_id)
+        try:
+            async with self._primary.connection() as connection:
+                results = await flush(connection, [settings_of(key.tenant_id, Bounds()), statement])
+        except psycopg.OperationalError as error:
+            raise PrimaryUnavailable(retry_after=2) from error
+        rows: list[KeyRecord] = results[1]
+        return rows[0] if rows else None
+
+    def _genuine(self, key: PresentedKey, record: KeyRecord | None) -> KeyRecord:
+        """The same work whether or not the row exists, so that time tells nothing."""
+        stored = bytes(record.secret_hash) if record else _UNKNOWN_SECRET
+        if not hmac.compare_digest(hash_secret(key.secret, self._pepper), stored) or record is None:
+            raise Unauthorized("The API key is unknown, expired or revoked.")
+        expired = record.expires_at is not None and record.expires_at <= datetime.now(UTC)
+        if record.state != "active" or expired:
+            raise Unauthorized("The API key is unknown, expired or revoked.")
+        if record.tenant_state != "active":
+            raise TenantSuspended(f"The tenant is {record.tenant_state}.", state=record.tenant_state)
+        return record
+
+
+def _operator() -> Caller:
+    return Caller(
+        tenant=PLATFORM, principal_id=OPERATOR_ID, kind="operator", name="operator", role="operator",
+        scopes=frozenset({"platform:*"}),
+    )  # fmt: skip
+
+
+def _caller(tenant_id: UUID, record: KeyRecord) -> Caller:
+    tenant = TenantFacts(
+        id=tenant_id, slug=record.slug, name=record.tenant_name, state=record.tenant_state,
+        base_currency=record.base_currency, country=record.country, time_zone=record.time_zone,
+        settings=record.settings,
+    )  # fmt: skip
+    scopes = ROLES.get(record.role, frozenset()) | frozenset(record.scopes)
+    return Caller(
+        tenant=tenant, principal_id=record.id, kind="api_key", name=record.name, role=record.role, scopes=scopes
+    )

@@ -1,0 +1,65 @@
+"""The platform's own view across tenants: the coordinator's and the operator's, on few tables only.
+
+The role behind it (`erp_platform`) is no superuser and bypasses nothing: explicit policies open the tables
+that carry work between processes (tenants, events, jobs, leases, schedules) and no other.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from psycopg import Error
+
+from db.failures import explain
+from db.pool import Connection, Pool, flush
+from db.statement import Bound
+
+T = TypeVar("T")
+
+_BEGIN: Bound[Any] = Bound("BEGIN", {})
+_COMMIT: Bound[Any] = Bound("COMMIT", {})
+_BOUNDS: Bound[Any] = Bound(
+    "SELECT set_config('statement_timeout', '15000', true), set_config('lock_timeout', '2000', true)", {}
+)
+
+
+class PlatformSession:
+    """One transaction across tenants: `load` and `save` as in a unit of work, no tenant bound."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._queued: list[Bound[Any]] = [_BEGIN, _BOUNDS]
+
+    def save(self, *statements: Bound[Any]) -> None:
+        self._queued += statements
+
+    async def load(self, *statements: Bound[Any]) -> tuple[list[Any], ...]:
+        """Send what is queued and these reads in one round trip; a list of rows per read."""
+        queued, self._queued = self._queued, []
+        results = await flush(self._connection, [*queued, *statements])
+        return tuple(results[len(queued) :])
+
+    async def commit(self) -> None:
+        self.save(_COMMIT)
+        await self.load()
+
+
+class PlatformDatabase:
+    """Runs functions in transactions of the role `erp_platform` on the primary."""
+
+    def __init__(self, pool: Pool, *, deadline: float = 30.0) -> None:
+        self._pool = pool
+        self._deadline = deadline
+
+    async def run(self, function: Callable[[PlatformSession], Awaitable[T]]) -> T:
+        """Begin, run, commit. Raises DomainError for what a caller may be told, else psycopg.Error."""
+        try:
+            async with asyncio.timeout(self._deadline), self._pool.connection() as connection:
+                session = PlatformSession(connection)
+                result = await function(session)
+                await session.commit()
+                return result
+        except Error as error:
+            if refusal := explain(error, committing=False):
+                raise refusal from error
+            raise

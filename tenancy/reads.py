@@ -1,0 +1,141 @@
+"""Reads of one tenant: bound to one replica for their life, the primary within a budget when none can serve."""
+
+import asyncio
+import time
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from db.consistency import PRIMARY_ONLY, parse_lsn
+from db.errors import DomainError, PrimaryUnavailable, ReadUnavailable, StatementTimeout
+from db.pool import Connection, Pool, flush
+from db.replicas import Replica, ReplicaSet
+from db.statement import Bound
+from tenancy.work import Bounds, scoped, settings_of
+
+#: One snapshot for all statements of a read, so that a document and its lines agree.
+_BEGIN: Bound[Any] = Bound("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", {})
+_COMMIT: Bound[Any] = Bound("COMMIT", {})
+#: After the read: what it saw is not newer than this.
+_REPLAYED: Bound[Any] = Bound("SELECT pg_last_wal_replay_lsn()::text", {})
+_WRITTEN: Bound[Any] = Bound("SELECT pg_current_wal_insert_lsn()::text", {})
+
+#: The replica broke or cancelled the query (recovery conflict): the read may be tried elsewhere.
+_ELSEWHERE = (psycopg.OperationalError, psycopg.errors.SerializationFailure, psycopg.InterfaceError)
+
+
+class TenantReads:
+    """Routes a read to a replica that has replayed what its caller must see, else to the primary.
+
+    At most `catch_up` seconds are waited for a replica to replay the position; at most `primary_budget`
+    reads run on the primary at once, so that lost replicas do not take the writes down with them.
+    """
+
+    def __init__(
+        self,
+        primary: Pool,
+        replicas: ReplicaSet,
+        *,
+        bounds: Bounds | None = None,
+        catch_up: float = 0.05,
+        primary_budget: int = 8,
+    ) -> None:
+        self._primary = primary
+        self._replicas = replicas
+        self._bounds = bounds or Bounds(statement_timeout=5_000, lock_timeout=1_000)
+        self._catch_up = catch_up
+        self._primary_turns = asyncio.Semaphore(primary_budget)
+
+    async def read(
+        self, tenant_id: UUID, reader: UUID, statements: tuple[Bound[Any], ...], after: int | None
+    ) -> tuple[list[Any], ...]:
+        """The rows of each statement, all from one snapshot. Raises ReadUnavailable, StatementTimeout."""
+        results, _ = await self._route(tenant_id, reader, statements, after, tell_position=False)
+        return results
+
+    async def read_with_position(
+        self, tenant_id: UUID, reader: UUID, statements: tuple[Bound[Any], ...], after: int | None
+    ) -> tuple[tuple[list[Any], ...], int]:
+        """As `read`, with a position that covers everything the read may have seen."""
+        return await self._route(tenant_id, reader, statements, after, tell_position=True)
+
+    async def _route(
+        self,
+        tenant_id: UUID,
+        reader: UUID,
+        statements: tuple[Bound[Any], ...],
+        after: int | None,
+        *,
+        tell_position: bool,
+    ) -> tuple[tuple[list[Any], ...], int]:
+        body = self._body(tenant_id, statements)
+        for _ in range(len(self._replicas.replicas)):
+            replica = await self._current_replica(after, reader)
+            if replica is None:
+                break
+            try:
+                return await self._on(replica.pool, body, _REPLAYED if tell_position else None)
+            except psycopg.errors.QueryCanceled as error:
+                raise StatementTimeout(retry_after=1) from error
+            except _ELSEWHERE:
+                replica.eject()
+        return await self._on_primary(body, _WRITTEN if tell_position else None)
+
+    def _body(self, tenant_id: UUID, statements: tuple[Bound[Any], ...]) -> list[Bound[Any]]:
+        settings = settings_of(tenant_id, self._bounds)
+        reads = [scoped(statement, tenant_id) for statement in statements]
+        if len(reads) == 1:
+            # One statement is one snapshot anyway; a pipeline without BEGIN is one transaction up to its end.
+            return [settings, *reads]
+        return [_BEGIN, settings, *reads, _COMMIT]
+
+    async def _current_replica(self, after: int | None, reader: UUID) -> Replica | None:
+        if after == PRIMARY_ONLY:
+            return None
+        replica = self._replicas.choose(after, reader=reader.int)
+        if replica is None or after is None or replica.replayed >= after:
+            return replica
+        return replica if await self._caught_up(replica, after) else None
+
+    async def _caught_up(self, replica: Replica, after: int) -> bool:
+        deadline = time.monotonic() + self._catch_up
+        pause = 0.001
+        while True:
+            try:
+                if await replica.refresh() >= after:
+                    return True
+            except (psycopg.Error, DomainError, OSError):
+                replica.eject()
+                return False
+            if time.monotonic() + pause > deadline:
+                return False
+            await asyncio.sleep(pause)
+            pause *= 2
+
+    async def _on_primary(
+        self, body: list[Bound[Any]], position: Bound[Any] | None
+    ) -> tuple[tuple[list[Any], ...], int]:
+        try:
+            async with asyncio.timeout(1):
+                await self._primary_turns.acquire()
+        except TimeoutError:
+            raise ReadUnavailable(retry_after=1) from None
+        try:
+            return await self._on(self._primary, body, position)
+        except psycopg.OperationalError as error:
+            if isinstance(error, psycopg.errors.QueryCanceled):
+                raise StatementTimeout(retry_after=1) from error
+            raise PrimaryUnavailable(retry_after=2) from error
+        finally:
+            self._primary_turns.release()
+
+    async def _on(
+        self, pool: Pool, body: list[Bound[Any]], position: Bound[Any] | None
+    ) -> tuple[tuple[list[Any], ...], int]:
+        connection: Connection
+        async with pool.connection() as connection:
+            results = await flush(connection, [*body, position] if position else body)
+        seen = parse_lsn(results[-1][0][0]) if position else 0
+        reads = results[: len(body)]
+        return tuple(reads[1:] if len(body) == 2 else reads[2:-1]), seen

@@ -1,0 +1,334 @@
+"""The unit of work: one tenant, one transaction on the primary, as few round trips as the command has beats."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Any, Protocol, TypeVar, overload
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from db.consistency import parse_lsn
+from db.errors import OutcomeUnknown
+from db.identifiers import new_id
+from db.pool import Connection, Pool, flush
+from db.statement import Bound
+from tenancy.caller import Caller, TenantFacts
+from tenancy.errors import VersionConflict
+from tenancy.trail import AuditEntry, Event, StoredAnswer, add_audit, add_events, add_job
+
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
+E = TypeVar("E")
+F = TypeVar("F")
+G = TypeVar("G")
+H = TypeVar("H")
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+_BEGIN: Bound[Any] = Bound("BEGIN", {})
+_COMMIT: Bound[Any] = Bound("COMMIT", {})
+#: Taken after COMMIT in the same flush: one taken before would promise too little.
+_POSITION: Bound[Any] = Bound("SELECT pg_current_wal_insert_lsn()::text", {})
+_SETTINGS = (
+    "SELECT set_config('app.tenant_id', %(tenant)s, true), set_config('statement_timeout', %(statement)s, true),"
+    " set_config('lock_timeout', %(lock)s, true)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long a statement may run and wait for a row, in milliseconds."""
+
+    statement_timeout: int = 5_000
+    lock_timeout: int = 2_000
+
+
+class Replayed(Exception):
+    """The idempotency key already has an answer; the command must not run."""
+
+    def __init__(self, stored: StoredAnswer) -> None:
+        super().__init__("replayed")
+        self.stored = stored
+
+
+class Committed(Protocol[T_co]):
+    @property
+    def value(self) -> T_co: ...
+    @property
+    def position(self) -> int | None: ...
+
+
+class Transactions(Protocol):
+    """What a unit of work needs of its database: to run another command in a transaction of its own."""
+
+    async def run(self, caller: Caller, command: "Callable[[UnitOfWork], Awaitable[T]]") -> Committed[T]: ...
+
+
+class Locks(Protocol):
+    """Tenant-namespaced locks that keep waiters off the database; correctness never depends on them."""
+
+    async def acquire(self, tenant_id: UUID, keys: Iterable[str]) -> Any: ...
+    def release(self, handle: Any) -> None: ...
+
+
+@lru_cache(maxsize=1024)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
+
+
+def settings_of(tenant_id: UUID, bounds: Bounds) -> Bound[Any]:
+    """The transaction-local settings row-level security and the bounds on waiting read."""
+    return Bound(
+        _SETTINGS,
+        {
+            "tenant": str(tenant_id),
+            "statement": str(bounds.statement_timeout),
+            "lock": str(bounds.lock_timeout),
+        },
+    )
+
+
+def scoped(statement: Bound[Any], tenant_id: UUID) -> Bound[Any]:
+    """The statement with its tenant bound: the first fence."""
+    if not statement.scoped:
+        return statement
+    return Bound(statement.sql, {**statement.parameters, "tenant_id": tenant_id}, statement.row, True)
+
+
+class UnitOfWork:
+    """Handed to every command as its first argument; only `TenantDatabase` begins and commits it.
+
+    `load` sends what was saved so far together with its reads in one round trip; `save` queues. The
+    transaction begins with the first `load`, so that locks taken before it keep no connection waiting.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        caller: Caller,
+        *,
+        database: Transactions,
+        locks: Locks,
+        bounds: Bounds,
+        claim: tuple[Bound[Any], Bound[StoredAnswer]] | None = None,
+        expected_version: int | None = None,
+    ) -> None:
+        self.caller = caller
+        self.tenant: TenantFacts = caller.tenant
+        self.tenant_id: UUID = caller.tenant.id
+        self.database = database
+        self.now: datetime = datetime.now(UTC)
+        self.expected_version = expected_version
+        self.committing = False
+        #: Whether anything was sent that a refusal would have to roll back.
+        self.wrote = False
+        self._pool = pool
+        self._locks = locks
+        self._bounds = bounds
+        self._claim = claim
+        self._connection: Connection | None = None
+        self._begun = False
+        self._queued: list[Bound[Any]] = []
+        self._events: list[Event] = []
+        self._entries: list[AuditEntry] = []
+        self._held: list[Any] = []
+        self._after_commit: list[Callable[[], Awaitable[None]]] = []
+
+    @property
+    def today(self) -> date:
+        """The business date in the tenant's time zone."""
+        return self.now.astimezone(_zone(self.tenant.time_zone)).date()
+
+    # -- what commands do ------------------------------------------------------------------
+
+    def save(self, *statements: Bound[Any]) -> None:
+        """Queue writes; they travel with the next load or with the commit."""
+        self._queued += [scoped(statement, self.tenant_id) for statement in statements]
+
+    @overload
+    async def load(self, a: Bound[A], /) -> tuple[list[A]]: ...
+    @overload
+    async def load(self, a: Bound[A], b: Bound[B], /) -> tuple[list[A], list[B]]: ...
+    @overload
+    async def load(self, a: Bound[A], b: Bound[B], c: Bound[C], /) -> tuple[list[A], list[B], list[C]]: ...
+    @overload
+    async def load(
+        self, a: Bound[A], b: Bound[B], c: Bound[C], d: Bound[D], /
+    ) -> tuple[list[A], list[B], list[C], list[D]]: ...
+    @overload
+    async def load(
+        self, a: Bound[A], b: Bound[B], c: Bound[C], d: Bound[D], e: Bound[E], /
+    ) -> tuple[list[A], list[B], list[C], list[D], list[E]]: ...
+    @overload
+    async def load(
+        self, a: Bound[A], b: Bound[B], c: Bound[C], d: Bound[D], e: Bound[E], f: Bound[F], /
+    ) -> tuple[list[A], list[B], list[C], list[D], list[E], list[F]]: ...
+    @overload
+    async def load(
+        self, a: Bound[A], b: Bound[B], c: Bound[C], d: Bound[D], e: Bound[E], f: Bound[F], g: Bound[G], /
+    ) -> tuple[list[A], list[B], list[C], list[D], list[E], list[F], list[G]]: ...
+    @overload
+    async def load(
+        self, a: Bound[A], b: Bound[B], c: Bound[C], d: Bound[D], e: Bound[E], f: Bound[F], g: Bound[G],
+        h: Bound[H], /,
+    ) -> tuple[list[A], list[B], list[C], list[D], list[E], list[F], list[G], list[H]]: ...  # fmt: skip
+    @overload
+    async def load(self, *statements: Bound[Any]) -> tuple[list[Any], ...]: ...
+
+    async def load(self, *statements: Bound[Any]) -> tuple[list[Any], ...]:
+        """Send what is queued and these reads in one round trip; a list of rows per read, in order."""
+        reads = [scoped(statement, self.tenant_id) for statement in statements]
+        queued, self._queued = self._queued, []
+        self.wrote = self.wrote or bool(queued)
+        results = await self._send([*queued, *reads])
+        return tuple(results[len(queued) :])
+
+    @overload
+    async def peek(self, a: Bound[A], /) -> tuple[list[A]]: ...
+    @overload
+    async def peek(self, a: Bound[A], b: Bound[B], /) -> tuple[list[A], list[B]]: ...
+    @overload
+    async def peek(self, *statements: Bound[Any]) -> tuple[list[Any], ...]: ...
+
+    async def peek(self, *statements: Bound[Any]) -> tuple[list[Any], ...]:
+        """Read on the primary before the transaction begins (to learn which keys to lock).
+
+        Once it has begun this is a plain load. What was peeked must be read again under its locks.
+        """
+        if self._begun:
+            return await self.load(*statements)
+        reads = [scoped(statement, self.tenant_id) for statement in statements]
+        async with self._pool.connection() as connection:
+            results = await flush(connection, [settings_of(self.tenant_id, self._bounds), *reads])
+        return tuple(results[1:])
+
+    def publish(self, *events: Event) -> None:
+        """Append domain events in this transaction; the relay carries them after it."""
+        self._events += events
+
+    def audit(
+        self,
+        action: str,
+        target_type: str,
+        target_id: UUID,
+        *,
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record who did what to which record; `before` and `after` hold the changed fields."""
+        self._entries.append(AuditEntry(action, target_type, target_id, before, after))
+
+    def enqueue(
+        self,
+        kind: str,
+        payload: Mapping[str, Any],
+        *,
+        queue: str = "default",
+        run_at: datetime | None = None,
+        unique_key: str | None = None,
+    ) -> UUID:
+        """A job row in this transaction; with `unique_key`, none while an equal one is unfinished."""
+        job_id = new_id()
+        self.save(
+            add_job(
+                job_id, queue=queue, kind=kind, payload=payload, run_at=run_at or self.now,
+                unique_key=unique_key, correlation_id=self.caller.correlation_id,
+                causation_id=self.caller.causation_id,
+            )
+        )  # fmt: skip
+        return job_id
+
+    def after_commit(self, action: Callable[[], Awaitable[None]]) -> None:
+        """Something worth doing once the change is durable; it may be lost in a crash."""
+        self._after_commit.append(action)
+
+    def check_version(self, current: int) -> None:
+        """Raises VersionConflict when If-Match names another version."""
+        if self.expected_version is not None and self.expected_version != current:
+            raise VersionConflict(
+                f"The resource is at version {current}, not {self.expected_version}.",
+                current_version=current, expected_version=self.expected_version,
+            )  # fmt: skip
+
+    async def hold_locks(self, keys: Iterable[str]) -> None:
+        """Take tenant-namespaced locks until the transaction has ended. Raises LockTimeout."""
+        self._held.append(await self._locks.acquire(self.tenant_id, keys))
+
+    # -- what TenantDatabase does ----------------------------------------------------------
+
+    async def begin(self) -> None:
+        """Make sure the transaction is open and the idempotency key claimed."""
+        if not self._begun:
+            await self._send([])
+
+    async def commit(self) -> int | None:
+        """Flush and commit; the position of the commit, or None when there was nothing to commit."""
+        if not self._begun:
+            if not self._queued and not self._events and not self._entries and self._claim is None:
+                return None
+            if self._claim is not None:
+                await self.begin()
+        self._leave_trail()
+        queued, self._queued = self._queued, []
+        self.committing = True
+        results = await self._send([*queued, _COMMIT, _POSITION])
+        connection = self._connection
+        if connection is not None and connection.durability_in_doubt:
+            raise OutcomeUnknown("No standby has confirmed the commit.", retry_after=1)
+        return parse_lsn(results[-1][0][0])
+
+    def forget(self) -> None:
+        """Drop what the command wanted to write (it was refused before anything was sent)."""
+        self._queued, self._events, self._entries = [], [], []
+        self._after_commit = []
+
+    async def end(self) -> None:
+        """Return the connection (rolled back unless committed) and release the locks."""
+        connection, self._connection = self._connection, None
+        try:
+            if connection is not None:
+                await self._pool.release(connection)
+        finally:
+            for handle in self._held:
+                self._locks.release(handle)
+            self._held = []
+
+    async def run_after_commit(self) -> None:
+        for action in self._after_commit:
+            await action()
+
+    async def _send(self, statements: list[Bound[Any]]) -> list[list[Any]]:
+        if self._connection is None:
+            self._connection = await self._pool.acquire()
+        if self._begun:
+            return await flush(self._connection, statements)
+        claim = list(self._claim or ())
+        opening = [_BEGIN, settings_of(self.tenant_id, self._bounds)]
+        opening += [scoped(statement, self.tenant_id) for statement in claim]
+        self._begun = True
+        results = await flush(self._connection, [*opening, *statements])
+        if claim and (stored := results[len(opening) - 1]):
+            raise Replayed(stored[0])
+        return results[len(opening) :]
+
+    def _leave_trail(self) -> None:
+        caller = self.caller
+        if self._events:
+            self.save(
+                add_events(
+                    self._events, principal_id=caller.principal_id, correlation_id=caller.correlation_id,
+                    causation_id=caller.causation_id, at=self.now,
+                )
+            )  # fmt: skip
+        if self._entries:
+            self.save(
+                add_audit(
+                    self._entries, at=self.now, principal_id=caller.principal_id,
+                    principal_kind=caller.kind, principal_name=caller.name, address=caller.address,
+                    correlation_id=caller.correlation_id,
+                )
+            )  # fmt: skip
+        self._events, self._entries = [], []

@@ -1,0 +1,228 @@
+"""Real servers for the tests: one PostgreSQL primary, two standbys, PgBouncer, two Redis servers.
+
+Everything lives in a temporary folder and ends with the test process, however that ends. The cluster is the
+local fleet's own, with quorum commit, and differs in `deploy.local.postgres.DISPOSABLE` only (fsync off).
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.accounts import Account, service_account
+from deploy.local.binaries import find_postgres, find_redis, which
+from deploy.local.cluster import Cluster
+from deploy.local.credentials import Credentials, draw
+from deploy.local.pgbouncer import PgBouncer
+from deploy.local.ports import free_port
+from deploy.local.postgres import DISPOSABLE, SUPERUSER, PostgresServer
+from deploy.local.processes import Program, Running, await_ready, start
+from deploy.local.redis import CACHE, LOCKS, QUEUE, SESSIONS, RedisServer
+
+PREFIX = "erp-tests-"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Where the test servers are. Names follow the settings the application reads."""
+
+    app_url: str
+    replica_urls: tuple[str, ...]
+    platform_url: str
+    owner_url: str
+    superuser_url: str
+    standby_superuser_urls: tuple[str, ...]
+    redis_queue_url: str
+    redis_cache_url: str
+    redis_locks_url: str
+    redis_sessions_url: str
+    prepared_statements: bool
+    operator_key: str
+    token_secret: str
+    processes: "Processes"
+
+    def environment(self, instance: str = "test-1", role: str = "api") -> dict[str, str]:
+        """The process environment of one application instance on these servers."""
+        return {
+            "ERP_INSTANCE": instance,
+            "ERP_ROLE": role,
+            "ERP_DATABASE_URL": self.app_url,
+            "ERP_REPLICA_URLS": ",".join(self.replica_urls),
+            "ERP_PLATFORM_DATABASE_URL": self.platform_url,
+            "ERP_DIRECT_DATABASE_URL": self.owner_url,
+            "ERP_REDIS_QUEUE_URL": self.redis_queue_url,
+            "ERP_REDIS_CACHE_URL": self.redis_cache_url,
+            "ERP_REDIS_LOCKS_URL": self.redis_locks_url,
+            "ERP_REDIS_SESSIONS_URL": self.redis_sessions_url,
+            "ERP_PREPARED_STATEMENTS": "on" if self.prepared_statements else "off",
+            "ERP_PUBLIC_URL": "https://localhost",
+            "ERP_OPERATOR_KEY": self.operator_key,
+            "ERP_TOKEN_SECRET": self.token_secret,
+            "ERP_METRICS_PORT": "0",
+            "ERP_LOG_LEVEL": "warning",
+        }
+
+
+class Processes:
+    """The running servers by name, for tests that stop, freeze or kill one and start it again."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, Running] = {}
+
+    def launch(self, program: Program) -> Running:
+        self._running[program.name] = start(program)
+        return self._running[program.name]
+
+    def __getitem__(self, name: str) -> Running:
+        return self._running[name]
+
+    def restart(self, name: str) -> Running:
+        """Stop it if it still runs, and start it with the same command."""
+        program = self._running[name].program
+        self._running[name].stop()
+        return self.launch(program)
+
+    def stop_all(self) -> None:
+        """End everything at once; the data is thrown away, so nobody waits for a checkpoint."""
+        for running in self._running.values():
+            if running.alive:
+                running.process.send_signal(running.program.death_signal)
+        for running in self._running.values():
+            running.finish(5.0)
+
+
+@contextlib.contextmanager
+def running_services(replicas: int = 2) -> Iterator[Services]:
+    """Start the servers, yield where they are, and end them. The schema is not migrated yet."""
+    sweep_leftovers()
+    root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    root.chmod(0o711)
+    processes = Processes()
+    try:
+        yield _start(root, replicas, processes)
+    finally:
+        processes.stop_all()
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def sweep_leftovers() -> None:
+    """Remove folders of test runs that were killed: their servers ended with them."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        owner = folder.name.removeprefix(PREFIX).split("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(root: Path, replicas: int, processes: Processes) -> Services:
+    account, credentials = service_account(), draw()
+    core = _redis(root, "redis-core", account, credentials, durable=True)
+    cache = _redis(root, "redis-cache", account, credentials, durable=False)
+    for server in (core, cache):
+        processes.launch(server.program())
+    cluster = _cluster(root, replicas, account, credentials)
+    cluster.bring_up(processes.launch)
+    pooler = _pooler(root, account, cluster)
+    if pooler is not None:
+        await_ready(processes.launch(pooler.program()), pooler.accepts, 20.0)
+    for server in (core, cache):
+        await_ready(processes[server.name], server.accepts, 20.0)
+    return _describe(cluster, pooler, core, cache, processes)
+
+
+def _redis(
+    root: Path, name: str, account: Account | None, credentials: Credentials, *, durable: bool
+) -> RedisServer:
+    binary = find_redis(account, root)
+    server = RedisServer(
+        name=name,
+        folder=_folder(root, name, account),
+        port=free_port(),
+        log=root / f"{name}.log",
+        binary=binary,
+        account=account,
+        password=credentials.redis,
+        durable=durable,
+    )
+    server.configure()
+    return server
+
+
+def _cluster(root: Path, replicas: int, account: Account | None, credentials: Credentials) -> Cluster:
+    binaries = find_postgres(account, root)
+    parent, sockets = _folder(root, "postgres", account), _folder(root, "sockets", account)
+
+    def server(name: str) -> PostgresServer:
+        return PostgresServer(
+            name=name,
+            data=parent / name,
+            port=free_port(),
+            sockets=sockets,
+            log=root / f"{name}.log",
+            binaries=binaries,
+            account=account,
+            settings=DISPOSABLE,
+        )
+
+    standbys = [server(f"replica{number}") for number in range(1, replicas + 1)]
+    return Cluster(server("primary"), standbys, credentials, sync=False)
+
+
+def _pooler(root: Path, account: Account | None, cluster: Cluster) -> PgBouncer | None:
+    binary = which("pgbouncer")
+    if binary is None:
+        return None
+    pooler = PgBouncer(
+        folder=_folder(root, "pgbouncer", account),
+        port=free_port(),
+        log=root / "pgbouncer.log",
+        binary=binary,
+        account=account,
+        primary=cluster.primary,
+        replicas=cluster.replicas,
+        credentials=cluster.credentials,
+    )
+    pooler.configure()
+    return pooler
+
+
+def _folder(root: Path, name: str, account: Account | None) -> Path:
+    folder = root / name
+    folder.mkdir(mode=0o700)
+    if account is not None:
+        account.owns(folder)
+    return folder
+
+
+def _describe(
+    cluster: Cluster, pooler: PgBouncer | None, core: RedisServer, cache: RedisServer, processes: Processes
+) -> Services:
+    primary, secret = cluster.primary, cluster.credentials
+    if pooler is None:
+        app = primary.dsn("erp_app", secret.erp_app, "erp")
+        platform = primary.dsn("erp_platform", secret.erp_platform, "erp")
+        readers = [one.dsn("erp_app", secret.erp_app, "erp") for one in cluster.replicas]
+    else:
+        app = pooler.dsn("erp_app", secret.erp_app, "erp")
+        platform = pooler.dsn("erp_platform", secret.erp_platform, "erp_platform")
+        readers = [pooler.dsn("erp_app", secret.erp_app, f"erp_{one.name}") for one in cluster.replicas]
+    return Services(
+        app_url=app,
+        replica_urls=tuple(readers),
+        platform_url=platform,
+        owner_url=primary.dsn("erp_owner", secret.erp_owner, "erp"),
+        superuser_url=primary.dsn(SUPERUSER, secret.superuser, "erp"),
+        standby_superuser_urls=tuple(
+            one.dsn(SUPERUSER, secret.superuser, "erp") for one in cluster.replicas
+        ),
+        redis_queue_url=core.url(QUEUE),
+        redis_cache_url=cache.url(CACHE),
+        redis_locks_url=core.url(LOCKS),
+        redis_sessions_url=core.url(SESSIONS),
+        prepared_statements=pooler.prepares if pooler is not None else True,
+        operator_key=secret.operator_key,
+        token_secret=secret.token_secret,
+        processes=processes,
+    )
