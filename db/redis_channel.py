@@ -9,7 +9,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import hiredis
 from redis.asyncio import Redis
@@ -52,13 +52,10 @@ class _Wire(asyncio.Protocol):
         self.heard_at = loop.time()
         self.open = False
         self._transport: asyncio.Transport
-        self._reader = hiredis.Reader(
-            protocolError=InvalidResponse, replyError=_reply_error, notEnoughData=_NOT_YET
-        )
+        self._reader = hiredis.Reader(protocolError=InvalidResponse, replyError=_reply_error, notEnoughData=_NOT_YET)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one without saying so
         self.open = True
 
     def write(self, payload: bytes, reply: Reply, sent_at: float) -> None:
@@ -98,9 +95,7 @@ class _Wire(asyncio.Protocol):
         self.open = False
         for reply, _ in self.unanswered:
             if not reply.done():
-                reply.set_exception(
-                    RedisConnectionError(f"the connection to Redis was lost: {exc or 'closed'}")
-                )
+                reply.set_exception(RedisConnectionError(f"the connection to Redis was lost: {exc or 'closed'}"))
         self.unanswered.clear()
 
 
@@ -124,8 +119,7 @@ class Channel:
         self._outbox: deque[tuple[bytes, Reply, float]] = deque()
         self._watch: asyncio.TimerHandle | None = None
         self._run_id: str | None = None
-        #: Event-loop time at which another server process was met at the same address; minus infinity: never.
-        self.replaced_at = float("-inf")
+        self._replaced_at = float("-inf")
 
     async def execute_command(self, *words: Any) -> Any:
         """Send and await one command. Errors: redis ConnectionError, TimeoutError, ResponseError."""
@@ -156,6 +150,13 @@ class Channel:
         if self._watch is None:
             self._watch = loop.call_later(self.timeout, self._look, loop, False)
         return reply
+
+    def same_server_for(self) -> float:
+        """Seconds since another server process was met at this address; infinite: never.
+
+        A restarted or failed-over server may have lost its last second of data without any other trace.
+        """
+        return asyncio.get_running_loop().time() - self._replaced_at
 
     async def open(self) -> bool:
         """Connect ahead of the first request; False when Redis is away (calls will fail fast)."""
@@ -277,5 +278,5 @@ class Channel:
         *_, server = await asyncio.gather(*replies)
         run_id = next((line for line in server.decode().splitlines() if line.startswith("run_id:")), "")
         if self._run_id is not None and run_id != self._run_id:
-            self.replaced_at = loop.time()
+            self._replaced_at = loop.time()
         self._run_id = run_id

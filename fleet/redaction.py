@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 REDACTED = "[redacted]"
@@ -43,7 +44,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], str
         ),
         rf"\1\2{REDACTED}",
     ),
-    ("@", re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"), "[email]"),
+    ("@", re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)+"), "[email]"),
     ("", re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"), lambda m: _iban(m[0])),
 )
 
@@ -53,9 +54,8 @@ def is_secret_name(name: str) -> bool:
     words = [word.lower() for word in _WORDS.findall(name)]
     if not _SECRET_WORDS.isdisjoint(words):
         return True
-    return any("_".join(pair) in _SECRET_PAIRS for pair in zip(words, words[1:], strict=False)) or any(
-        word in _SECRET_PAIRS for word in words
-    )
+    pairs = {"_".join(pair) for pair in pairwise(words)}
+    return not _SECRET_PAIRS.isdisjoint(pairs.union(words))
 
 
 def redact_text(text: str) -> str:

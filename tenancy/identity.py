@@ -8,7 +8,6 @@ effect on every instance with the next request. While Redis is away, keys are re
 import hmac
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -39,13 +38,13 @@ class Credential:
     """An authenticated caller and the credential version it was loaded under (None: not known)."""
 
     caller: Caller
-    version: int | None
+    version: str | None
     loaded_at: float
     expires_at: datetime | None = None
 
 
 class Identity:
-    """Authenticates bearer tokens against the primary. `version_of` asks for a tenant's credential version."""
+    """Authenticates bearer tokens against the primary and remembers them for as long as nothing changed."""
 
     def __init__(
         self,
@@ -53,7 +52,6 @@ class Identity:
         *,
         pepper: str,
         operator_key: str,
-        version_of: Callable[[UUID], Awaitable[int | None]],
         remember: float = 60.0,
         remember_unversioned: float = 2.0,
         capacity: int = 10_000,
@@ -61,45 +59,49 @@ class Identity:
         self._primary = primary
         self._pepper = pepper
         self._operator_digest = sha256(operator_key.encode()).digest()
-        self._version_of = version_of
         self._remember = remember
         self._remember_unversioned = remember_unversioned
         self._capacity = capacity
         self._known: OrderedDict[bytes, Credential] = OrderedDict()
 
     async def authenticate(self, token: str) -> Credential:
-        """The credential behind a token, possibly remembered. Raises Unauthorized, TenantSuspended."""
+        """Who the token claims to be, possibly from memory: to be confirmed after admission.
+
+        Raises Unauthorized, TenantSuspended.
+        """
         digest = sha256(token.encode()).digest()
         known = self._known.get(digest)
-        if known is not None and self._fresh(known):
+        if known is not None and time.monotonic() - known.loaded_at < self._remember:
             return known
-        return await self._load(token, digest)
+        return await self._load(token, digest, None)
 
-    async def confirm(self, token: str, credential: Credential, version: int | None) -> Credential:
-        """The same credential when its version still holds, else loaded anew. Raises as authenticate."""
-        if credential.caller.kind == "operator" or version == credential.version:
+    async def confirm(self, token: str, credential: Credential, version: str | None) -> Credential:
+        """The same credential while its version holds, else loaded anew. Raises as authenticate.
+
+        `version` was read before this call, so a row loaded now is at least as new: a revocation that
+        comes later brings another version with the next request.
+        """
+        if credential.caller.kind == "operator":
             return credential
-        return await self._load(token, sha256(token.encode()).digest())
+        if version is None:
+            # Redis is away: what was loaded in the last moments is believed, as it says how old it may be.
+            current = time.monotonic() - credential.loaded_at < self._remember_unversioned
+        else:
+            current = credential.version == version
+        if current and not _expired(credential.expires_at):
+            return credential
+        return await self._load(token, sha256(token.encode()).digest(), version)
 
-    def _fresh(self, known: Credential) -> bool:
-        limit = self._remember if known.version is not None else self._remember_unversioned
-        expired = known.expires_at is not None and known.expires_at <= datetime.now(UTC)
-        return not expired and time.monotonic() - known.loaded_at < limit
-
-    async def _load(self, token: str, digest: bytes) -> Credential:
+    async def _load(self, token: str, digest: bytes, version: str | None) -> Credential:
         self._known.pop(digest, None)
         if hmac.compare_digest(digest, self._operator_digest):
             return Credential(_operator(), None, time.monotonic())
         key = parse_key(token)
         if key is None:
             raise Unauthorized("The bearer token is not a key of this service.")
-        # Read before the row: a revocation in between then shows as another version, not as a stale row.
-        version = await self._version_of(key.tenant_id)
-        record = await self._find(key)
-        credential = Credential(
-            _caller(key.tenant_id, self._genuine(key, record)), version, time.monotonic(),
-            record.expires_at if record else None,
-        )  # fmt: skip
+        loaded_at = time.monotonic()
+        record = self._genuine(key, await self._find(key))
+        credential = Credential(_caller(key.tenant_id, record), version, loaded_at, record.expires_at)
         self._known[digest] = credential
         if len(self._known) > self._capacity:
             self._known.popitem(last=False)
@@ -120,12 +122,15 @@ class Identity:
         stored = bytes(record.secret_hash) if record else _UNKNOWN_SECRET
         if not hmac.compare_digest(hash_secret(key.secret, self._pepper), stored) or record is None:
             raise Unauthorized("The API key is unknown, expired or revoked.")
-        expired = record.expires_at is not None and record.expires_at <= datetime.now(UTC)
-        if record.state != "active" or expired:
+        if record.state != "active" or _expired(record.expires_at):
             raise Unauthorized("The API key is unknown, expired or revoked.")
         if record.tenant_state != "active":
             raise TenantSuspended(f"The tenant is {record.tenant_state}.", state=record.tenant_state)
         return record
+
+
+def _expired(moment: datetime | None) -> bool:
+    return moment is not None and moment <= datetime.now(UTC)
 
 
 def _operator() -> Caller:

@@ -37,9 +37,7 @@ class StillBusy(Exception):
 @dataclass(slots=True, eq=False)
 class _Waiter:
     keys: tuple[str, ...]
-    turn: asyncio.Future[Lease | None] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
+    turn: asyncio.Future[Lease | None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class Turns:
@@ -93,9 +91,7 @@ class Turns:
         first.popleft().turn.set_result(lease)
         return True
 
-    async def _line_up(
-        self, line: deque[_Waiter], keys: tuple[str, ...], key: str, deadline: float
-    ) -> Lease | None:
+    async def _line_up(self, line: deque[_Waiter], keys: tuple[str, ...], key: str, deadline: float) -> Lease | None:
         waiter = _Waiter(keys)
         line.append(waiter)
         timer = asyncio.get_running_loop().call_at(deadline, self._give_up, line, waiter, key)

@@ -145,9 +145,7 @@ class LockService:
         self._part_with(handle.lease)
 
     @asynccontextmanager
-    async def hold(
-        self, tenant_id: UUID, keys: Iterable[str], *, wait: float | None = None
-    ) -> AsyncIterator[Handle]:
+    async def hold(self, tenant_id: UUID, keys: Iterable[str], *, wait: float | None = None) -> AsyncIterator[Handle]:
         """`acquire` and `release` around a block."""
         handle = await self.acquire(tenant_id, keys, wait=wait)
         try:

@@ -9,61 +9,28 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deploy.local.accounts import Account, service_account
 from deploy.local.binaries import find_postgres, find_redis, which
 from deploy.local.cluster import Cluster
 from deploy.local.credentials import Credentials, draw
+from deploy.local.endpoints import Endpoints, describe
 from deploy.local.pgbouncer import PgBouncer
 from deploy.local.ports import free_port
-from deploy.local.postgres import DISPOSABLE, SUPERUSER, PostgresServer
+from deploy.local.postgres import DISPOSABLE, PostgresServer
 from deploy.local.processes import Program, Running, await_ready, start
-from deploy.local.redis import CACHE, LOCKS, QUEUE, SESSIONS, RedisServer
+from deploy.local.redis import RedisServer
 
 PREFIX = "erp-tests-"
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
-    """Where the test servers are. Names follow the settings the application reads."""
+class Services(Endpoints):
+    """Where the test servers are (see `Endpoints`), and the processes behind the addresses."""
 
-    app_url: str
-    replica_urls: tuple[str, ...]
-    platform_url: str
-    owner_url: str
-    superuser_url: str
-    standby_superuser_urls: tuple[str, ...]
-    redis_queue_url: str
-    redis_cache_url: str
-    redis_locks_url: str
-    redis_sessions_url: str
-    prepared_statements: bool
-    operator_key: str
-    token_secret: str
     processes: "Processes"
-
-    def environment(self, instance: str = "test-1", role: str = "api") -> dict[str, str]:
-        """The process environment of one application instance on these servers."""
-        return {
-            "ERP_INSTANCE": instance,
-            "ERP_ROLE": role,
-            "ERP_DATABASE_URL": self.app_url,
-            "ERP_REPLICA_URLS": ",".join(self.replica_urls),
-            "ERP_PLATFORM_DATABASE_URL": self.platform_url,
-            "ERP_DIRECT_DATABASE_URL": self.owner_url,
-            "ERP_REDIS_QUEUE_URL": self.redis_queue_url,
-            "ERP_REDIS_CACHE_URL": self.redis_cache_url,
-            "ERP_REDIS_LOCKS_URL": self.redis_locks_url,
-            "ERP_REDIS_SESSIONS_URL": self.redis_sessions_url,
-            "ERP_PREPARED_STATEMENTS": "on" if self.prepared_statements else "off",
-            "ERP_PUBLIC_URL": "https://localhost",
-            "ERP_OPERATOR_KEY": self.operator_key,
-            "ERP_TOKEN_SECRET": self.token_secret,
-            "ERP_METRICS_PORT": "0",
-            "ERP_LOG_LEVEL": "warning",
-        }
 
 
 class Processes:
@@ -129,12 +96,11 @@ def _start(root: Path, replicas: int, processes: Processes) -> Services:
         await_ready(processes.launch(pooler.program()), pooler.accepts, 20.0)
     for server in (core, cache):
         await_ready(processes[server.name], server.accepts, 20.0)
-    return _describe(cluster, pooler, core, cache, processes)
+    found = describe(cluster, pooler, core, cache)
+    return Services(**asdict(found), processes=processes)
 
 
-def _redis(
-    root: Path, name: str, account: Account | None, credentials: Credentials, *, durable: bool
-) -> RedisServer:
+def _redis(root: Path, name: str, account: Account | None, credentials: Credentials, *, durable: bool) -> RedisServer:
     binary = find_redis(account, root)
     server = RedisServer(
         name=name,
@@ -194,35 +160,3 @@ def _folder(root: Path, name: str, account: Account | None) -> Path:
     if account is not None:
         account.owns(folder)
     return folder
-
-
-def _describe(
-    cluster: Cluster, pooler: PgBouncer | None, core: RedisServer, cache: RedisServer, processes: Processes
-) -> Services:
-    primary, secret = cluster.primary, cluster.credentials
-    if pooler is None:
-        app = primary.dsn("erp_app", secret.erp_app, "erp")
-        platform = primary.dsn("erp_platform", secret.erp_platform, "erp")
-        readers = [one.dsn("erp_app", secret.erp_app, "erp") for one in cluster.replicas]
-    else:
-        app = pooler.dsn("erp_app", secret.erp_app, "erp")
-        platform = pooler.dsn("erp_platform", secret.erp_platform, "erp_platform")
-        readers = [pooler.dsn("erp_app", secret.erp_app, f"erp_{one.name}") for one in cluster.replicas]
-    return Services(
-        app_url=app,
-        replica_urls=tuple(readers),
-        platform_url=platform,
-        owner_url=primary.dsn("erp_owner", secret.erp_owner, "erp"),
-        superuser_url=primary.dsn(SUPERUSER, secret.superuser, "erp"),
-        standby_superuser_urls=tuple(
-            one.dsn(SUPERUSER, secret.superuser, "erp") for one in cluster.replicas
-        ),
-        redis_queue_url=core.url(QUEUE),
-        redis_cache_url=cache.url(CACHE),
-        redis_locks_url=core.url(LOCKS),
-        redis_sessions_url=core.url(SESSIONS),
-        prepared_statements=pooler.prepares if pooler is not None else True,
-        operator_key=secret.operator_key,
-        token_secret=secret.token_secret,
-        processes=processes,
-    )

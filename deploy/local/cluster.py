@@ -11,12 +11,12 @@ from deploy.local.postgres import (
     configure_replica,
     create_primary,
     create_replicas,
-    create_roles,
     lost_slots,
     reload,
     streaming,
 )
 from deploy.local.processes import Program, Running, await_ready
+from deploy.local.roles import create_roles
 
 Launch = Callable[[Program], Running]
 START_SECONDS = 60.0

@@ -1,4 +1,4 @@
-"""Passwords and keys of a local fleet: drawn once, kept in the state directory, readable by its owner only."""
+"""Passwords and keys of a local fleet: drawn once, kept in the state directory, readable by its owner."""
 
 import json
 import os

@@ -52,11 +52,12 @@ class Layout:
         self.root.chmod(0o711 if account is not None else 0o700)
         if account is not None and not all(account.can_pass(one) for one in self.root.resolve().parents):
             raise LocalFleetError(
-                f"{self.root} lies in a folder that the account {account.name!r} cannot enter, and PostgreSQL does "
-                "not run as root. Set ERP_STATE_DIR to a place everyone may pass through, like /var/lib/erp-local."
+                f"{self.root} lies in a folder that the account {account.name!r} cannot enter, and "
+                "PostgreSQL does not run as root. "
+                f"Set ERP_STATE_DIR to a place everyone may pass through, like {ROOT_STATE}."
             )
         (self.root / MARKER).touch()
-        for folder, mode in ((self.logs, 0o700), (self.copies, 0o755)):
+        for folder, mode in ((self.logs, 0o711), (self.copies, 0o755)):
             folder.mkdir(exist_ok=True)
             folder.chmod(mode)
 
@@ -73,9 +74,7 @@ class Layout:
         if not self.root.exists():
             return
         if not (self.root / MARKER).exists():
-            raise LocalFleetError(
-                f"{self.root} is not a state directory of the local fleet; nothing was deleted."
-            )
+            raise LocalFleetError(f"{self.root} is not a state directory of the local fleet; nothing was deleted.")
         shutil.rmtree(self.root)
 
 

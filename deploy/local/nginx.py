@@ -55,11 +55,9 @@ class Nginx:
         return "https://localhost" + ("" if self.https_port == HTTPS_DEFAULT else f":{self.https_port}")
 
     def configure(self) -> None:
-        """Write certificate and configuration, and have nginx check them. Raises StartFailed with its words."""
+        """Write certificate and configuration and have nginx check them. Raises StartFailed quoting it."""
         if not self.templates.is_dir():
-            raise LocalFleetError(
-                f"{self.templates} is missing: the fleet runs from a checkout of the repository."
-            )
+            raise LocalFleetError(f"{self.templates} is missing: the fleet runs from a checkout of the repository.")
         certificate, key = self.folder / "certificate.pem", self.folder / "key.pem"
         ensure_certificate(certificate, key, self.authority)
         written = [certificate, key]
@@ -74,7 +72,7 @@ class Nginx:
         complete(run((*self._command, "-t"), folder=self.folder, account=self.account))
 
     def balance(self, running: Running, ready: Iterable[int]) -> None:
-        """Send requests to these instances only; to all of them when none is ready (all look bad: keep going)."""
+        """Send requests to these instances only; to all when none is ready (all look bad: keep going)."""
         chosen = set(ready)
         self._upstream.write_text(self._servers(chosen or set(self.api_ports)))
         running.process.send_signal(signal.SIGHUP)

@@ -71,9 +71,7 @@ def _ports(env: Mapping[str, str], instances: int) -> dict[str, int]:
     offsets |= {f"worker-{queue}": WORKER_METRICS_OFFSET + at for at, queue in enumerate(QUEUES, start=1)}
     offsets |= {f"coordinator-{number}": COORDINATOR_METRICS_OFFSET + number for number in (1, 2)}
     return {
-        name: _number(
-            env, f"ERP_PORT_{name.upper().replace('-', '_')}", base + offset, 1_024, EPHEMERAL_FROM - 1
-        )
+        name: _number(env, f"ERP_PORT_{name.upper().replace('-', '_')}", base + offset, 1_024, EPHEMERAL_FROM - 1)
         for name, offset in offsets.items()
     }
 

@@ -1,4 +1,4 @@
-"""What runs on this machine: servers found and configured, and the application's processes with their settings."""
+"""What runs on this machine: servers found and configured, and the application's processes."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -84,7 +84,13 @@ class Plan:
         command = (
             *("-m", "uvicorn", "erp.app:create_app", "--factory", "--host", "127.0.0.1", "--port", str(port)),
             *("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--no-proxy-headers"),
-            *("--no-server-header", "--log-level", "warning", "--timeout-keep-alive", str(KEEP_ALIVE_SECONDS)),
+            *(
+                "--no-server-header",
+                "--log-level",
+                "warning",
+                "--timeout-keep-alive",
+                str(KEEP_ALIVE_SECONDS),
+            ),
             *("--timeout-graceful-shutdown", str(GRACE_SECONDS)),
         )
         return Member(self._python(name, "api", command), lambda: answers(port, READY_PATH), port)
@@ -159,9 +165,7 @@ def _notes(
     if balancer is None:
         notes.append("nginx is not installed: no TLS and no load balancer; talk to the first API instance.")
     if account is not None and application is None:
-        notes.append(
-            f"The API and the workers run as root: other accounts cannot read {sys.executable} or {REPOSITORY}."
-        )
+        notes.append(f"API and workers run as root: other accounts cannot read {sys.executable} or {REPOSITORY}.")
     return notes
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from deploy.local.accounts import Account
 from deploy.local.binaries import PostgresBinaries
@@ -98,7 +97,7 @@ class PostgresServer:
             log=self.log,
             folder=self.data,
             account=self.account,
-            stop_signal=signal.SIGINT,  # "fast": end sessions, write a checkpoint, hand the rest to the standbys
+            stop_signal=signal.SIGINT,  # "fast": end sessions, write a checkpoint, send the rest to standbys
             stop_seconds=30.0,
             death_signal=signal.SIGQUIT,
         )
@@ -110,6 +109,15 @@ class PostgresServer:
         except psycopg.OperationalError:
             return False
         return True
+
+    def streams(self, password: str) -> bool:
+        """True on a standby that receives from its primary now."""
+        try:
+            with self.connect(password) as session:
+                rows = session.execute("SELECT 1 FROM pg_stat_wal_receiver WHERE status = 'streaming'").fetchall()
+        except psycopg.Error:
+            return False
+        return bool(rows)
 
 
 def create_primary(server: PostgresServer, password: str, *, sync: bool = True) -> None:
@@ -240,46 +248,5 @@ def streaming(primary: PostgresServer, password: str) -> frozenset[str]:
 def lost_slots(primary: PostgresServer, password: str) -> frozenset[str]:
     """Standbys whose slot fell behind max_slot_wal_keep_size: they must be built anew."""
     with primary.connect(password) as session:
-        rows = session.execute(
-            "SELECT slot_name FROM pg_replication_slots WHERE wal_status = 'lost'"
-        ).fetchall()
+        rows = session.execute("SELECT slot_name FROM pg_replication_slots WHERE wal_status = 'lost'").fetchall()
     return frozenset(name for (name,) in rows)
-
-
-def create_roles(primary: PostgresServer, credentials: Credentials, database: str = "erp") -> None:
-    """The login roles and the database, once; again only their passwords are set to the kept ones.
-
-    erp_owner owns the database and runs migrations. erp_app is what requests run as: no owner, so row
-    security binds it. erp_platform serves the coordinator and operator routes; row security binds it too.
-    """
-    passwords = {
-        REPLICATION_ROLE: credentials.replication,
-        "erp_owner": credentials.erp_owner,
-        "erp_app": credentials.erp_app,
-        "erp_platform": credentials.erp_platform,
-    }
-    with primary.connect(credentials.superuser) as session:
-        session.execute("SET synchronous_commit = local")  # no standby may be there yet to confirm
-        known = {name for (name,) in session.execute("SELECT rolname FROM pg_roles").fetchall()}
-        for role, password in passwords.items():
-            if role not in known:
-                session.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
-            kind = "REPLICATION" if role == REPLICATION_ROLE else "NOREPLICATION"
-            session.execute(
-                sql.SQL(
-                    "ALTER ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE {} PASSWORD {}"
-                ).format(sql.Identifier(role), sql.SQL(kind), sql.Literal(password))
-            )
-        found = session.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchall()
-        if not found:
-            session.execute(
-                sql.SQL("CREATE DATABASE {} OWNER erp_owner TEMPLATE template0").format(
-                    sql.Identifier(database)
-                )
-            )
-            session.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
-            session.execute(
-                sql.SQL("GRANT CONNECT ON DATABASE {} TO erp_app, erp_platform").format(
-                    sql.Identifier(database)
-                )
-            )

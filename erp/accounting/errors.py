@@ -63,6 +63,14 @@ class EntryReversed(DomainError):
     title = "The entry is already reversed"
 
 
+class ReversalTooEarly(DomainError):
+    """A reversal is not dated before what it reverses."""
+
+    code = "reversal-too-early"
+    title = "The reversal is dated before the entry"
+    status = 422
+
+
 class EntryOfDocument(DomainError):
     """The entry belongs to a document and is reversed with it."""
 
@@ -71,7 +79,7 @@ class EntryOfDocument(DomainError):
 
 
 class ControlAccount(DomainError):
-    """The account is kept by documents (receivables, stock, ...); booking on it by hand would break the sub-ledger."""
+    """The account is kept by documents (receivables, stock, ...); an entry by hand would break the agreement."""
 
     code = "control-account"
     title = "The account is not open to manual entries"

@@ -1,14 +1,15 @@
 """Write-side statements of open items and their allocations."""
 
-from datetime import date
 from decimal import Decimal
 from typing import Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Date, Numeric, Text, Uuid, bindparam, case, cast, exists, func, insert, or_, select, update
+from sqlalchemy import Date as SqlDate
+from sqlalchemy import DateTime, Numeric, Text, Uuid, bindparam, case, cast, exists, func, insert, or_, select, update
 
 from db.statement import TENANT, Statement, any_of, rows_of
 from erp.accounting.models import allocations, open_items
+from erp.kernel.text import Date
 
 
 class OpenItemRow(NamedTuple):
@@ -19,8 +20,8 @@ class OpenItemRow(NamedTuple):
     document_type: str
     document_id: UUID
     document_number: str
-    date: date
-    due_date: date
+    date: Date
+    due_date: Date
     currency: str
     amount: Decimal
     open_amount: Decimal
@@ -35,8 +36,9 @@ class AllocationRow(NamedTuple):
     counter_type: Literal["payment", "open_item"]
     counter_id: UUID
     amount: Decimal
-    date: date
+    date: Date
     entry_id: UUID | None
+    pair_id: UUID | None
     reversed: bool
 
 
@@ -48,7 +50,7 @@ ADD_OPEN_ITEM: Statement[tuple[()]] = Statement(
             name: bindparam(name)
             for name in (
                 "id", "party_id", "side", "direction", "document_type", "document_id", "document_number", "date",
-                "due_date", "currency", "amount",
+                "due_date", "currency", "amount", "created_at",
             )
         },
     )
@@ -74,6 +76,7 @@ _ALLOCATIONS = select(
     allocations.c.amount,
     allocations.c.date,
     allocations.c.entry_id,
+    allocations.c.pair_id,
     exists().where(_taken_back.c.tenant_id == TENANT, _taken_back.c.reverses_id == allocations.c.id),
 ).where(allocations.c.tenant_id == TENANT, allocations.c.reverses_id.is_(None))
 
@@ -101,16 +104,18 @@ LOCK_SETTLED_ITEMS: Statement[OpenItemRow] = Statement(
 )
 
 _allocation = rows_of(
-    ids=Uuid, items=Uuid, counter_types=Text, counters=Uuid, amounts=Numeric, dates=Date, entries=Uuid, reversals=Uuid
-)
+    ids=Uuid, items=Uuid, counter_types=Text, counters=Uuid, amounts=Numeric, dates=SqlDate, entries=Uuid,
+    pairs=Uuid, reversals=Uuid,
+)  # fmt: skip
 ADD_ALLOCATIONS: Statement[tuple[()]] = Statement(
     insert(allocations).from_select(
-        ["tenant_id", "id", "open_item_id", "counter_type", "counter_id", "amount", "date", "entry_id", "reverses_id"],
-        select(cast(TENANT, Uuid), *_allocation.c),
+        ["tenant_id", "created_at", "id", "open_item_id", "counter_type", "counter_id", "amount", "date", "entry_id",
+         "pair_id", "reverses_id"],
+        select(cast(TENANT, Uuid), cast(bindparam("at"), DateTime(timezone=True)), *_allocation.c),
     )
-)
+)  # fmt: skip
 
-_change = rows_of(ids=Uuid, changes=Numeric, dates=Date)
+_change = rows_of(ids=Uuid, changes=Numeric, dates=SqlDate)
 _left = open_items.c.open_amount - _change.c.changes
 _last = func.greatest(open_items.c.last_allocated_on, _change.c.dates)
 MOVE_ITEMS: Statement[tuple[()]] = Statement(

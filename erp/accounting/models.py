@@ -119,6 +119,7 @@ allocations = Table(
     Column("amount", Numeric),
     Column("date", Date),
     Column("entry_id", Uuid),
+    Column("pair_id", Uuid),
     Column("reverses_id", Uuid),
     Column("created_at", DateTime(timezone=True)),
 )  # fmt: skip

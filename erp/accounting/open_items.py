@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from db.identifiers import new_id
@@ -32,6 +32,7 @@ from erp.accounting.items_repository import (
 )
 from erp.kernel.errors import UnknownReference
 from erp.kernel.money import money_text
+from erp.kernel.text import Date
 from tenancy.trail import Event
 from tenancy.work import UnitOfWork
 
@@ -71,9 +72,9 @@ class NewOpenItem:
     document_type: str
     document_id: UUID
     document_number: str
-    due_date: date
+    due_date: Date
     amount: Decimal
-    date: date
+    date: Date
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class Allocation:
     counter_type: Counter
     counter_id: UUID
     amount: Decimal
-    date: date
+    date: Date
     entry_id: UUID | None = None
     reverses_id: UUID | None = None
 
@@ -137,7 +138,7 @@ def check_settles(
     item: OpenItemRow, *, party_id: UUID, side: Side, direction: Direction, on: date, pointer: str | None = None
 ) -> None:
     """Raises unless the item may be settled by a document of this party that settles `direction` items."""
-    facts = {"open_item_id": str(item.id), "document": item.document_number}
+    facts: dict[str, Any] = {"open_item_id": str(item.id), "document": item.document_number}
     if item.party_id != party_id:
         raise AllocationMismatch(f"{item.document_number} belongs to another party.", pointer=pointer, **facts)
     if (item.side, item.direction) != (side, direction):
@@ -177,7 +178,7 @@ def settle(
 def _too_much(
     document: str, left: Decimal, asked: Decimal, item: OpenItemRow | None = None, pointer: str | None = None
 ) -> OverAllocation:
-    facts = {"document": document, "open_amount": str(left), "requested": str(asked)}
+    facts: dict[str, Any] = {"document": document, "open_amount": str(left), "requested": str(asked)}
     if item is not None:
         facts["open_item_id"] = str(item.id)
     return OverAllocation(f"{document} has {left} left, {asked} would be allocated.", pointer=pointer, **facts)

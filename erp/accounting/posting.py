@@ -1,13 +1,13 @@
 """How any slice posts to the ledger: load the period and the roles, open the ledger, save an entry.
 
-    periods, roles, *rest = await work.load(*ledger_loads(on), ...)
-    ledger = open_ledger(periods, roles, on)
-    save_entry(work, ledger, entry_id=..., number=..., journal="sales", postings=[...], ...)
+periods, roles, *rest = await work.load(*ledger_loads(on), ...)
+ledger = open_ledger(periods, roles, on)
+save_entry(work, ledger, entry_id=..., number=..., journal="sales", postings=[...], ...)
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Literal
 from uuid import UUID
@@ -26,7 +26,17 @@ from erp.accounting.repository import ADD_ENTRY, ADD_LINES, OPEN_PERIOD, ROLES, 
 from erp.kernel.money import exponent
 from tenancy.work import UnitOfWork
 
-__all__ = ["Journal", "Ledger", "PeriodRow", "Posting", "RoleRow", "ledger_loads", "open_ledger", "rounded", "save_entry"]
+__all__ = [
+    "Journal",
+    "Ledger",
+    "PeriodRow",
+    "Posting",
+    "RoleRow",
+    "ledger_loads",
+    "open_ledger",
+    "rounded",
+    "save_entry",
+]
 
 Journal = Literal["sales", "purchases", "stock", "bank", "general"]
 
@@ -124,7 +134,7 @@ def save_entry(
             id=entry_id, number=number, journal=journal, period_id=ledger.period_id, date=ledger.date,
             document_date=ledger.document_date, source_type=source_type, source_id=source_id, text=text,
             line_count=len(postings), reverses_id=reverses_id, external_id=external_id,
-            created_by=work.caller.principal_id,
+            created_by=work.caller.principal_id, created_at=work.now,
         ),
         ADD_LINES(
             entry_id=entry_id, date=ledger.date, currency=work.tenant.base_currency,
@@ -163,7 +173,3 @@ def rounded(postings: Sequence[Posting], currency: str, *, lines: int) -> list[P
             largest=str(largest),
         )
     return [*postings, Posting("@rounding", -difference, text="Rounding")]
-
-
-def day_after(day: date) -> date:
-    return day + timedelta(days=1)

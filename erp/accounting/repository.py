@@ -1,11 +1,27 @@
 """Write-side statements of the ledger: periods, entries, accounts."""
 
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Date, Integer, Numeric, Text, Uuid, bindparam, cast, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    ARRAY,
+    Integer,
+    Numeric,
+    Text,
+    Uuid,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy import Date as SqlDate
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from db.statement import TENANT, Statement, any_of, rows_of
@@ -18,14 +34,15 @@ from erp.accounting.models import (
     journals,
     periods,
 )
+from erp.kernel.text import Date
 
 
 class PeriodRow(NamedTuple):
     """The first open period that ends on or after the date asked for; `covered`: some period holds that date."""
 
     id: UUID
-    start_date: date
-    end_date: date
+    start_date: Date
+    end_date: Date
     covered: bool
 
 
@@ -36,8 +53,8 @@ class RoleRow(NamedTuple):
 
 class PeriodState(NamedTuple):
     id: UUID
-    start_date: date
-    end_date: date
+    start_date: Date
+    end_date: Date
     state: str
     reason: str
     snapshot_at: datetime | None
@@ -54,6 +71,15 @@ class AccountRow(NamedTuple):
     external_id: str | None
     version: int
     created_at: datetime
+    roles: list[str]
+
+
+class NamedAccount(NamedTuple):
+    """An account a request names by its code or by one of its roles."""
+
+    code: str
+    active: bool
+    roles: list[str]
 
 
 class EntryRow(NamedTuple):
@@ -61,8 +87,8 @@ class EntryRow(NamedTuple):
     number: str
     journal: str
     period_id: UUID
-    date: date
-    document_date: date
+    date: Date
+    document_date: Date
     source_type: str
     source_id: UUID
     text: str
@@ -86,7 +112,7 @@ class LineRow(NamedTuple):
     text: str
 
 
-_on = cast(bindparam("on"), Date)
+_on = cast(bindparam("on"), SqlDate)
 _holder = periods.alias("holder")
 
 #: FOR SHARE: a period cannot be closed under a posting. A row whose closing commits while we wait drops out
@@ -124,7 +150,7 @@ SET_PERIOD: Statement[tuple[()]] = Statement(
     )
 )
 
-_month = rows_of(ids=Uuid, starts=Date, ends=Date)
+_month = rows_of(ids=Uuid, starts=SqlDate, ends=SqlDate)
 ADD_PERIODS: Statement[PeriodState] = Statement(
     upsert(periods)
     .from_select(
@@ -143,7 +169,7 @@ ADD_ENTRY: Statement[tuple[()]] = Statement(
             name: bindparam(name)
             for name in (
                 "id", "number", "journal", "period_id", "date", "document_date", "source_type", "source_id", "text",
-                "line_count", "reverses_id", "external_id", "created_by",
+                "line_count", "reverses_id", "external_id", "created_by", "created_at",
             )
         },
     )
@@ -155,7 +181,7 @@ ADD_LINES: Statement[tuple[()]] = Statement(
         ["tenant_id", "entry_id", "date", "currency", "rate", "base_amount",
          "line_no", "account_code", "amount", "party_id", "product_id", "text"],
         select(
-            cast(TENANT, Uuid), cast(bindparam("entry_id"), Uuid), cast(bindparam("date"), Date),
+            cast(TENANT, Uuid), cast(bindparam("entry_id"), Uuid), cast(bindparam("date"), SqlDate),
             cast(bindparam("currency"), Text), cast(1, Numeric), _line.c.amounts,
             _line.c.line_nos, _line.c.accounts, _line.c.amounts, _line.c.parties, _line.c.products, _line.c.texts,
         ),
@@ -188,17 +214,33 @@ LINES: Statement[LineRow] = Statement(
     LineRow,
 )
 
-ACCOUNT_COLUMNS = tuple(accounts.c[name] for name in AccountRow._fields)
-
-ACCOUNTS_BY_CODE: Statement[AccountRow] = Statement(
-    select(*ACCOUNT_COLUMNS).where(accounts.c.tenant_id == TENANT, accounts.c.code == any_of("codes", Text)),
-    AccountRow,
+_roles_of_account = (
+    select(func.coalesce(func.array_agg(account_roles.c.role), cast([], ARRAY(Text))))
+    .where(account_roles.c.tenant_id == accounts.c.tenant_id, account_roles.c.account_code == accounts.c.code)
+    .scalar_subquery()
 )
+_named = account_roles.alias("named")
+NAMED_ACCOUNTS: Statement[NamedAccount] = Statement(
+    select(accounts.c.code, accounts.c.active, _roles_of_account).where(
+        accounts.c.tenant_id == TENANT,
+        or_(
+            accounts.c.code == any_of("codes", Text),
+            accounts.c.code.in_(
+                select(_named.c.account_code).where(
+                    _named.c.tenant_id == TENANT, _named.c.role == any_of("roles", Text)
+                )
+            ),
+        ),
+    ),
+    NamedAccount,
+)
+
+ACCOUNT_COLUMNS = (*(accounts.c[name] for name in AccountRow._fields[:-1]), _roles_of_account.label("roles"))
 
 LOCK_ACCOUNT: Statement[AccountRow] = Statement(
     select(*ACCOUNT_COLUMNS)
     .where(accounts.c.tenant_id == TENANT, accounts.c.id == bindparam("id", type_=Uuid))
-    .with_for_update(),
+    .with_for_update(of=accounts),
     AccountRow,
 )
 
@@ -222,9 +264,7 @@ SET_ACCOUNT: Statement[tuple[()]] = Statement(
 
 _account = rows_of(ids=Uuid, codes=Text, names=Text, types=Text)
 SEED_ACCOUNTS: Statement[tuple[()]] = Statement(
-    insert(accounts).from_select(
-        ["tenant_id", "id", "code", "name", "type"], select(cast(TENANT, Uuid), *_account.c)
-    )
+    insert(accounts).from_select(["tenant_id", "id", "code", "name", "type"], select(cast(TENANT, Uuid), *_account.c))
 )
 
 _role = rows_of(roles=Text, codes=Text)
@@ -252,8 +292,8 @@ _moved = (
     .where(
         journal_lines.c.tenant_id == TENANT,
         journal_lines.c.account_code == accounts.c.code,
-        journal_lines.c.date >= cast(bindparam("start"), Date),
-        journal_lines.c.date <= cast(bindparam("end"), Date),
+        journal_lines.c.date >= cast(bindparam("start"), SqlDate),
+        journal_lines.c.date <= cast(bindparam("end"), SqlDate),
     )
     .correlate(accounts)
     .lateral("moved")

@@ -1,6 +1,6 @@
 """The ledger on the wire. Amounts are decimal strings in the tenant's currency."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -69,8 +69,8 @@ class PeriodView(Struct, frozen=True, kw_only=True):
 
     id: UUID
     version: int
-    start_date: date
-    end_date: date
+    start_date: Date
+    end_date: Date
     state: Literal["open", "soft_closed", "closed"]
     reason: str
     snapshot_at: datetime | None
@@ -90,7 +90,6 @@ class EntryLineInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     debit: PositiveAmount | None = None
     credit: PositiveAmount | None = None
     text: Text = ""
-    party_id: UUID | None = None
 
 
 class CreateEntryInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -128,8 +127,8 @@ class EntryView(Struct, frozen=True, kw_only=True):
     version: int
     number: str
     journal: str
-    date: date
-    document_date: date
+    date: Date
+    document_date: Date
     date_shifted: bool
     period_id: UUID
     source_type: str
@@ -151,8 +150,8 @@ class EntrySummary(Struct, frozen=True, kw_only=True):
     version: int
     number: str
     journal: str
-    date: date
-    document_date: date
+    date: Date
+    document_date: Date
     date_shifted: bool
     period_id: UUID
     source_type: str
@@ -178,7 +177,7 @@ class BalanceView(Struct, frozen=True, kw_only=True):
 
 
 class AccountBalanceView(Struct, frozen=True, kw_only=True):
-    as_of: date
+    as_of: Date
     currency: str
     account: str
     name: str
@@ -191,7 +190,7 @@ class AccountBalanceView(Struct, frozen=True, kw_only=True):
 class TrialBalanceView(Struct, frozen=True, kw_only=True):
     """Every account that ever moved up to `as_of`, in the order of codes; `debit` = `credit` in the totals."""
 
-    as_of: date
+    as_of: Date
     currency: str
     accounts: list[BalanceView]
     debit: str
@@ -203,7 +202,7 @@ class LedgerLineView(Struct, frozen=True, kw_only=True):
 
     entry_id: UUID
     line_no: int
-    date: date
+    date: Date
     number: str
     journal: str
     account: str
@@ -227,12 +226,12 @@ class OpenItemView(Struct, frozen=True, kw_only=True):
     document_type: str
     document_id: UUID
     document_number: str
-    date: date
-    due_date: date
+    date: Date
+    due_date: Date
     currency: str
     amount: str
     open_amount: str
-    settled_on: date | None
+    settled_on: Date | None
     created_at: datetime
 
 
@@ -249,7 +248,7 @@ class AgedPartyView(Struct, frozen=True, kw_only=True):
 
 
 class AgedView(Struct, frozen=True, kw_only=True):
-    as_of: date
+    as_of: Date
     currency: str
     parties: list[AgedPartyView]
     not_due: str

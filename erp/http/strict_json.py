@@ -179,3 +179,12 @@ def _duplicate(raw: bytes) -> str | None:
         if isinstance(text, _Twice):
             return f"{pointer}/{escape_pointer(text)}"
     return None
+
+
+def check_text(text: str, *, pointer: str) -> str:
+    """A text from outside a body, in normalization form C. Raises InvalidText."""
+    if text.isascii() and text.isprintable():
+        return text
+    if found := _FORBIDDEN.search(text):
+        raise InvalidText(pointer=pointer, characters=[f"U+{ord(found[0][0]):04X}"], position=found.start())
+    return normalize("NFC", text)

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
 from db.identifiers import new_id
+from erp.kernel.text import Date
 from erp.pricing.tax import PricedLine
 
 InvoiceKind = Literal["invoice", "credit_note"]
@@ -41,13 +41,13 @@ class NewInvoice:
     """`date` is the document's date; `due_date` follows from the party's terms unless given."""
 
     party_id: UUID
-    date: date
+    date: Date
     lines: Sequence[NewInvoiceLine]
     kind: InvoiceKind = "invoice"
     prices_include_tax: bool = False
     tax_rounding: Rounding = "line"
     payment_terms_days: int = 0
-    due_date: date | None = None
+    due_date: Date | None = None
     order_id: UUID | None = None
     credits_id: UUID | None = None
     external_id: str | None = None

@@ -27,7 +27,9 @@ async def take(work: UnitOfWork, on: date, *series: str) -> list[str]:
         )
     )
     counts = dict(wanted)
-    following = {row.series: iter(range(row.last_number - counts[row.series] + 1, row.last_number + 1)) for row in rows}
+    following = {
+        row.series: iter(range(row.last_number - counts[row.series] + 1, row.last_number + 1)) for row in rows
+    }
     prefixes = {row.series: row.prefix for row in rows}
     return [written(prefixes[name], on.year, next(following[name])) for name in series]
 

@@ -11,15 +11,13 @@ from tests.services import Services
 
 def fetch(dsn: str, query: str) -> list[tuple[object, ...]]:
     with psycopg.connect(dsn, prepare_threshold=None, autocommit=True) as session:
-        return session.execute(query).fetchall()  # type: ignore[arg-type]
+        return session.execute(query).fetchall()
 
 
 def test_both_standbys_stream_and_one_confirms_each_commit(bare_services: Services) -> None:
     rows = fetch(bare_services.superuser_url, "SELECT application_name, sync_state FROM pg_stat_replication")
     assert sorted(rows) == [("replica1", "quorum"), ("replica2", "quorum")]
-    assert fetch(bare_services.superuser_url, "SHOW synchronous_standby_names") == [
-        ("ANY 1 (replica1, replica2)",)
-    ]
+    assert fetch(bare_services.superuser_url, "SHOW synchronous_standby_names") == [("ANY 1 (replica1, replica2)",)]
 
 
 def test_replica_urls_lead_to_standbys(bare_services: Services) -> None:

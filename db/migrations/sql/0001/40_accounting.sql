@@ -251,6 +251,8 @@ CREATE INDEX open_items_settled ON open_items (tenant_id, side, settled_on) WHER
 CREATE INDEX open_items_by_due ON open_items (tenant_id, due_date, id);
 CREATE INDEX open_items_by_party ON open_items (tenant_id, party_id, due_date, id);
 
+-- A payment settles an item by one row. A credit note and an invoice settle each other by a pair of rows, one on
+-- each item. What was settled and taken back again stays: the taking back is a row with the opposite amount.
 CREATE TABLE allocations (
     tenant_id    uuid NOT NULL,
     id           uuid NOT NULL,
@@ -260,15 +262,18 @@ CREATE TABLE allocations (
     amount       numeric NOT NULL,
     date         date NOT NULL,
     entry_id     uuid,
+    pair_id      uuid,
     reverses_id  uuid,
     created_at   timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT allocations_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT allocations_item_fkey FOREIGN KEY (tenant_id, open_item_id) REFERENCES open_items,
     CONSTRAINT allocations_entry_fkey FOREIGN KEY (tenant_id, entry_id) REFERENCES journal_entries,
+    CONSTRAINT allocations_pair_fkey FOREIGN KEY (tenant_id, pair_id) REFERENCES allocations,
     CONSTRAINT allocations_reverses_fkey FOREIGN KEY (tenant_id, reverses_id) REFERENCES allocations,
     CONSTRAINT allocations_counter_type_check CHECK (counter_type IN ('payment', 'open_item')),
     CONSTRAINT allocations_amount_check CHECK (amount <> 0 AND amount > '-Infinity' AND amount < 'Infinity'),
-    CONSTRAINT allocations_sign_check CHECK ((reverses_id IS NULL) = (amount > 0))
+    CONSTRAINT allocations_sign_check CHECK ((reverses_id IS NULL) = (amount > 0)),
+    CONSTRAINT allocations_pair_check CHECK ((pair_id IS NOT NULL) = (counter_type = 'open_item'))
 );
 CREATE UNIQUE INDEX allocations_reverses_key ON allocations (tenant_id, reverses_id) WHERE reverses_id IS NOT NULL;
 CREATE INDEX allocations_by_item ON allocations (tenant_id, open_item_id, date) INCLUDE (amount);

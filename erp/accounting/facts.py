@@ -1,0 +1,61 @@
+"""What other slices may ask of the ledger: accounts a request names, and what is open of a document."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, select
+
+from db.statement import TENANT, Bound
+from erp.accounting.chart import CONTROL_ROLES
+from erp.accounting.errors import AccountInactive, ControlAccount
+from erp.accounting.models import open_items
+from erp.accounting.repository import NAMED_ACCOUNTS, NamedAccount
+from erp.kernel.errors import UnknownReference
+
+__all__ = ["NamedAccount", "check_accounts", "named_accounts", "open_amount_of", "settled_on_of"]
+
+
+def named_accounts(names: Iterable[str]) -> Bound[NamedAccount]:
+    """The accounts with these codes or `@roles`."""
+    wanted = set(names)
+    return NAMED_ACCOUNTS(
+        codes=sorted(name for name in wanted if not name.startswith("@")),
+        roles=sorted(name[1:] for name in wanted if name.startswith("@")),
+    )
+
+
+def check_accounts(
+    accounts: Sequence[NamedAccount], names: Iterable[tuple[str, str]], *, control: bool = False
+) -> None:
+    """Raises unless each (name, JSON pointer) is an active account that no sub-ledger keeps (unless `control`)."""
+    known = {account.code: account for account in accounts}
+    known |= {f"@{role}": account for account in accounts for role in account.roles}
+    for name, pointer in names:
+        if (account := known.get(name)) is None:
+            raise UnknownReference(f"There is no account {name}.", pointer=pointer, account=name)
+        if not account.active:
+            raise AccountInactive(f"Account {account.code} is inactive.", pointer=pointer, account=account.code)
+        kept = CONTROL_ROLES.intersection(account.roles)
+        if kept and not control:
+            raise ControlAccount(
+                f"Account {account.code} is kept by documents (@{min(kept)}).",
+                pointer=pointer, account=account.code, roles=sorted(kept),
+            )  # fmt: skip
+
+
+def open_amount_of(document_id: ColumnElement[Any]) -> ColumnElement[Any]:
+    """What is open of the document, as a column of a query on documents; NULL when it has no open item."""
+    return (
+        select(open_items.c.open_amount)
+        .where(open_items.c.tenant_id == TENANT, open_items.c.document_id == document_id)
+        .scalar_subquery()
+    )
+
+
+def settled_on_of(document_id: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The day the document was settled; NULL while something is open."""
+    return (
+        select(open_items.c.settled_on)
+        .where(open_items.c.tenant_id == TENANT, open_items.c.document_id == document_id)
+        .scalar_subquery()
+    )

@@ -1,0 +1,22 @@
+"""What the HTTP layer works with, built once by the composition root."""
+
+from dataclasses import dataclass
+
+from db.consistency import TokenCodec
+from erp.http.health import HealthChecks
+from erp.kernel.paging import CursorCodec
+from tenancy.admission import Gatekeeper
+from tenancy.database import TenantDatabase
+from tenancy.identity import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One set per application; every request carries a reference to it."""
+
+    database: TenantDatabase
+    identity: Identity
+    gatekeeper: Gatekeeper
+    tokens: TokenCodec
+    cursors: CursorCodec
+    health: HealthChecks

@@ -1,0 +1,95 @@
+"""What stock refuses, and which database constraint means what to a client."""
+
+from db.constraints import on_violation
+from db.errors import DomainError, Duplicate
+
+
+class InsufficientStock(DomainError):
+    """Less is available than asked for; nothing was changed. `shortages` names every product that lacks.
+
+    Fix: ask for at most `available`, allow a partial reservation, or receive goods first.
+    """
+
+    code = "insufficient-stock"
+    title = "Not enough stock"
+
+
+class ReservationClosed(DomainError):
+    """The reservation was consumed, released or has expired; it holds nothing any more.
+
+    Fix: make a new reservation.
+    """
+
+    code = "reservation-closed"
+    title = "The reservation is closed"
+
+
+class NotStocked(DomainError):
+    """The product is a service: it is sold but never lies in a location.
+
+    Fix: leave the product out, or name a stocked one.
+    """
+
+    code = "product-not-stocked"
+    title = "The product is not kept in stock"
+    status = 422
+
+
+class CostUnknown(DomainError):
+    """The product has no stock and never had any, so there is no average to value it at.
+
+    Fix: give `unit_cost`.
+    """
+
+    code = "cost-unknown"
+    title = "The unit cost is not known"
+    status = 422
+
+
+class NoDefaultLocation(DomainError):
+    """The document names no location and the tenant has no default one.
+
+    Fix: name a `location_id`, or make a location the default.
+    """
+
+    code = "no-default-location"
+    title = "There is no default location"
+
+
+class LocationInactive(DomainError):
+    """The location is out of use.
+
+    Fix: name another location, or take this one back into use.
+    """
+
+    code = "location-inactive"
+    title = "The location is inactive"
+
+
+class LocationInUse(DomainError):
+    """The location still holds stock or is the default one, so it stays in use.
+
+    Fix: empty the location, or make another one the default, first.
+    """
+
+    code = "location-in-use"
+    title = "The location is in use"
+
+
+class DateInFuture(DomainError):
+    """Goods move today or moved earlier, never tomorrow.
+
+    Fix: send the day of the movement, in the tenant's time zone.
+    """
+
+    code = "date-in-future"
+    title = "The date lies in the future"
+    status = 422
+
+
+on_violation("stock_levels_on_hand_not_negative", InsufficientStock)
+on_violation("stock_levels_reserved_not_negative", ReservationClosed)
+on_violation("stock_levels_reserved_on_hand", InsufficientStock)
+on_violation("product_costs_quantity_not_negative", InsufficientStock)
+on_violation("locations_one_default", Duplicate, fields=["is_default"])
+on_violation("locations_default_is_active", LocationInUse)

@@ -1,0 +1,53 @@
+"""What other slices read of parties, as statements for their own loads."""
+
+from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Uuid, bindparam, select
+
+from db.statement import TENANT, Bound, Statement, any_of
+from erp.parties.models import parties
+
+__all__ = ["CASH_SALES_CODE", "PartyFacts", "cash_sales_party", "parties_facts", "party_facts"]
+
+#: The party of sales to customers nobody wrote down; every tenant starts with it.
+CASH_SALES_CODE = "CASH-SALES"
+
+
+class PartyFacts(NamedTuple):
+    """`credit_limit` in the tenant's currency, None without a limit."""
+
+    id: UUID
+    code: str
+    name: str
+    is_customer: bool
+    is_supplier: bool
+    active: bool
+    payment_terms_days: int
+    credit_limit: Decimal | None
+
+
+_FACTS = select(
+    parties.c.id, parties.c.code, parties.c.name, parties.c.is_customer, parties.c.is_supplier, parties.c.active,
+    parties.c.payment_terms_days, parties.c.credit_limit,
+).where(parties.c.tenant_id == TENANT)  # fmt: skip
+
+_BY_ID = Statement(_FACTS.where(parties.c.id == bindparam("party_id")), PartyFacts)
+_BY_IDS = Statement(_FACTS.where(parties.c.id == any_of("party_ids", Uuid)), PartyFacts)
+_BY_CODE = Statement(_FACTS.where(parties.c.code == bindparam("code")), PartyFacts)
+
+
+def party_facts(party_id: UUID) -> Bound[PartyFacts]:
+    """One row, or none when the tenant has no such party."""
+    return _BY_ID(party_id=party_id)
+
+
+def parties_facts(party_ids: list[UUID]) -> Bound[PartyFacts]:
+    """The rows there are, in no order."""
+    return _BY_IDS(party_ids=party_ids)
+
+
+def cash_sales_party() -> Bound[PartyFacts]:
+    """The party of sales without a customer."""
+    return _BY_CODE(code=CASH_SALES_CODE)

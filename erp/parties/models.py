@@ -1,0 +1,29 @@
+"""Customers and suppliers."""
+
+from sqlalchemy import Boolean, Column, Computed, DateTime, Integer, Numeric, Table, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+
+from db.metadata import metadata
+
+parties = Table(
+    "parties", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("code", Text),
+    Column("name", Text),
+    Column("is_customer", Boolean),
+    Column("is_supplier", Boolean),
+    Column("email", Text),
+    Column("phone", Text),
+    Column("tax_id", Text),
+    Column("country", Text),
+    Column("payment_terms_days", Integer),
+    Column("credit_limit", Numeric),
+    Column("addresses", JSONB),
+    Column("contacts", JSONB),
+    Column("active", Boolean),
+    Column("external_id", Text),
+    Column("version", Integer),
+    Column("created_at", DateTime(timezone=True)),
+    Column("search_name", Text, Computed("lower(name)")),
+)  # fmt: skip
