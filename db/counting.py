@@ -1,7 +1,9 @@
 """Counts round trips of the current task, so that tests assert budgets instead of times."""
 
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Protocol
 
 
 @dataclass(slots=True)
@@ -17,10 +19,15 @@ class RoundTrips:
 round_trips: ContextVar[RoundTrips | None] = ContextVar("round_trips", default=None)
 
 
-def count_flush(statements: list[str]) -> None:
+class Sent(Protocol):
+    @property
+    def sql(self) -> str: ...
+
+
+def count_flush(statements: Sequence[Sent]) -> None:
     if counter := round_trips.get():
         counter.postgres += 1
-        counter.statements += statements
+        counter.statements += [statement.sql for statement in statements]
 
 
 def count_redis() -> None:

@@ -1,7 +1,8 @@
 """Bounded pools of psycopg connections, and the one way to send statements over them: a flush."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -117,12 +118,36 @@ class Pool:
             await asyncio.shield(self.release(connection))
 
 
+#: Told of every flush: statement texts, start and end in nanoseconds since the epoch, the error if any.
+FlushObserver = Callable[[Sequence[str], int, int, BaseException | None], None]
+_observer: FlushObserver | None = None
+
+
+def observe_flushes(observer: FlushObserver | None) -> None:
+    """Set by the composition root when traces are recorded; None costs nothing."""
+    global _observer
+    _observer = observer
+
+
 async def flush(connection: Connection, statements: Sequence[Bound[Any]]) -> list[list[Any]]:
     """Send all statements in one round trip; a list of rows per statement ([] when it returns none).
 
     The first statement that fails raises its own psycopg error; the ones behind it did not run.
     """
-    count_flush([statement.sql for statement in statements])
+    count_flush(statements)
+    if _observer is None:
+        return await _flush(connection, statements)
+    started, failure = time.time_ns(), None
+    try:
+        return await _flush(connection, statements)
+    except BaseException as error:
+        failure = error
+        raise
+    finally:
+        _observer([statement.sql for statement in statements], started, time.time_ns(), failure)
+
+
+async def _flush(connection: Connection, statements: Sequence[Bound[Any]]) -> list[list[Any]]:
     if len(statements) == 1:
         cursor = await connection.execute(statements[0].sql, statements[0].parameters or None)
         return [statements[0].rows(await cursor.fetchall()) if _has_rows(cursor) else []]

@@ -6,6 +6,7 @@ share system calls; a caller that is cancelled leaves an answer nobody reads, ne
 """
 
 import asyncio
+import socket
 import ssl
 from collections import deque
 from collections.abc import Iterator
@@ -56,6 +57,7 @@ class _Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one without saying so
+        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self.open = True
 
     def write(self, payload: bytes, reply: Reply, sent_at: float) -> None:
@@ -167,13 +169,15 @@ class Channel:
         return self._wire is not None and self._wire.open
 
     async def close(self) -> None:
-        """Drop the socket; whatever is unanswered fails."""
+        """Drop the socket; whatever is unanswered fails. A later call would connect again."""
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
+            self._connecting = None
+        self._refuse(RedisConnectionError("the channel was closed"))
         if self._wire is not None:
             self._wire.abort()
 
@@ -235,7 +239,6 @@ class Channel:
         except asyncio.CancelledError:
             if wire is not None:
                 wire.abort()
-            self._refuse(RedisConnectionError("the channel was closed"))
             raise
         else:
             self._wire = wire

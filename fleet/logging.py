@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TextIO
 
 import structlog
@@ -40,7 +41,7 @@ def configure_logging(level: str, *, instance: str, role: str, stream: TextIO | 
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, _exception, line],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=lambda *_: line,
+        logger_factory=partial(_Sink, line),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
@@ -63,7 +64,7 @@ def set_log_level(level: str) -> None:
 
 def get_logger(name: str = "") -> FilteringBoundLogger:
     """A structlog logger: `log.info("order confirmed", order_id=...)`."""
-    logger: FilteringBoundLogger = structlog.get_logger(logger=name) if name else structlog.get_logger()
+    logger: FilteringBoundLogger = structlog.get_logger(name)
     return logger
 
 
@@ -75,7 +76,7 @@ def _number(level: str) -> int:
 
 
 class _Line:
-    """The last structlog processor and its logger: adds who and where, renders, writes in one call."""
+    """The last structlog processor: adds who and where, and renders. Writes whole lines."""
 
     def __init__(self, stream: TextIO, *, instance: str, role: str) -> None:
         self._stream = stream
@@ -88,7 +89,7 @@ class _Line:
         event = fields.pop("event", "")
         if level in ("warning", "error", "critical"):
             log_events_total.at(level).inc()
-        head = self._head(level, event, fields.pop("logger", ""))
+        head = self._head(level, event, fields.pop("logger", "") or getattr(logger, "name", ""))
         return render_line({**head, **fields, **self._place, "timestamp": head["timestamp"]})
 
     def _head(self, level: str, event: Any, logger: str) -> dict[str, Any]:
@@ -118,7 +119,13 @@ class _Line:
         except (OSError, ValueError):
             return
 
-    msg = debug = info = warning = warn = error = critical = exception = fatal = write
+
+class _Sink:
+    """What structlog hands the rendered line to, by the name of the level's method."""
+
+    def __init__(self, line: _Line, name: str = "") -> None:
+        self.name = name
+        self.msg = self.debug = self.info = self.warning = self.error = self.critical = line.write
 
 
 class _Bridge(logging.Handler):

@@ -163,7 +163,7 @@ class Gatekeeper:
         limit = limits[tightest - 1] if tightest else None
         if refused:
             return self._refusal(limits[refused - 1], reset, wait, degraded=False)
-        complete = now - int(epoch) >= MEMORY_MS and self._channel.same_server_for() >= MEMORY_MS / 1000
+        complete = now - int(epoch) // 1000 >= MEMORY_MS and self._channel.same_server_for() >= MEMORY_MS / 1000
         return Admission(
             True,
             limit.allowed if limit is not None else 0,

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 #: Seconds: the first pause of a poller is drawn from [0, FIRST_PAUSE], doubling up to LONGEST_PAUSE ...
 FIRST_PAUSE = 0.002
-LONGEST_PAUSE = 0.05
+LONGEST_PAUSE = 0.025
 #: ... or to this while it is first in line: it must come back before its reservation ends.
 PAUSE_IN_FRONT = 0.005
 #: Milliseconds a released lock waits for the first in line, and a line-up counts without a new poll.
@@ -71,9 +71,10 @@ class LockStore:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    async def take(self, keys: tuple[str, ...], deadline: float) -> Lease:
+    async def take(self, keys: tuple[str, ...], since: float, deadline: float) -> Lease:
         """Poll until every key is taken in one step; a degraded lease when Redis does not answer.
 
+        Of the processes that poll, the one whose caller waits longest (`since`) is served next.
         Raises StillBusy when another process keeps a key past the deadline.
         """
         loop = asyncio.get_running_loop()
@@ -81,9 +82,10 @@ class LockStore:
         longest = FIRST_PAUSE
         while True:
             asked_at = loop.time()
+            waited_ms = int((asked_at - since) * 1000)
             try:
                 busy, *rest = await self._scripts.acquire(
-                    self._channel, keys, lease.token, self._ttl_ms, self._holder, REGISTERED_MS
+                    self._channel, keys, lease.token, self._ttl_ms, self._holder, REGISTERED_MS, waited_ms
                 )
             except RedisError as error:
                 return self._degraded(lease, error)

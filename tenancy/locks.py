@@ -128,7 +128,7 @@ class LockService:
         started = loop.time()
         deadline = started + (self._wait if wait is None else wait)
         try:
-            lease = await self._lease(full, deadline)
+            lease = await self._lease(full, started, deadline)
         except StillBusy as busy:
             self._observe("timeout", kind_of(busy.key), loop.time() - started)
             raise _timeout(busy.key.removeprefix(prefix)) from None
@@ -165,12 +165,12 @@ class LockService:
         """Open the lock whoever holds it; permission and audit are the caller's. False: nobody held it."""
         return await self._register.force_release(tenant_id, _checked(name))
 
-    async def _lease(self, keys: tuple[str, ...], deadline: float) -> Lease:
+    async def _lease(self, keys: tuple[str, ...], since: float, deadline: float) -> Lease:
         lease = await self._turns.take(keys, deadline)
         if lease is not None:
             return lease
         try:
-            return await self._store.take(keys, deadline)
+            return await self._store.take(keys, since, deadline)
         except BaseException:
             self._turns.pass_on(keys)
             raise

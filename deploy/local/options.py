@@ -53,7 +53,7 @@ def read_options(environment: Mapping[str, str] | None = None) -> Options:
     """Options from ERP_PORT_BASE, ERP_PORT_<NAME>, ERP_API_INSTANCES, ERP_NGINX_RATE/BURST/CONNECTIONS."""
     env = os.environ if environment is None else environment
     instances = _number(env, "ERP_API_INSTANCES", 3, 1, 20)
-    options = Options(
+    return Options(
         api_instances=instances,
         ports=_ports(env, instances),
         requests_per_second=_number(env, "ERP_NGINX_RATE", 10, 1, 1_000_000),
@@ -61,7 +61,6 @@ def read_options(environment: Mapping[str, str] | None = None) -> Options:
         connections=_number(env, "ERP_NGINX_CONNECTIONS", 10, 1, 65_535),
         passed_on={name: value for name, value in env.items() if name.startswith("ERP_")},
     )
-    return options
 
 
 def _ports(env: Mapping[str, str], instances: int) -> dict[str, int]:

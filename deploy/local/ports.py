@@ -1,5 +1,7 @@
 """TCP ports: below the kernel's ephemeral range, so that no outgoing connection can sit on one of ours."""
 
+import contextlib
+import os
 import random
 import socket
 from collections.abc import Mapping
@@ -48,7 +50,7 @@ def check_free(wanted: Mapping[str, int]) -> None:
         raise PortTaken(
             "these ports are in use:\n" + "\n".join(taken) + "\n"
             "Stop that program, or choose other ports: ERP_PORT_BASE=21000 moves all of them, "
-            "ERP_PORT_<NAME> (for example ERP_PORT_NGINX) moves one."
+            "ERP_PORT_<NAME> (for example ERP_PORT_HTTPS) moves one."
         )
 
 
@@ -58,13 +60,19 @@ def holder(port: int) -> str | None:
     if not inodes:
         return None
     for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            sockets = {link.readlink().name for link in (folder / "fd").iterdir()}
-            if sockets & inodes:
-                return f"pid {folder.name} ({(folder / 'comm').read_text().strip()})"
-        except OSError:  # ended meanwhile, or another user's process
-            continue
+        if _open_files(folder) & inodes:
+            return f"pid {folder.name} ({(folder / 'comm').read_text().strip()})"
     return None
+
+
+def _open_files(process: Path) -> set[str]:
+    """What its file descriptors point at; empty for another user's process or one that ended."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for number in os.listdir(process / "fd"):
+            with contextlib.suppress(OSError):  # closed meanwhile
+                found.add(os.readlink(process / "fd" / number))
+    return found
 
 
 def _listening_inodes(port: int) -> set[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Date, Subquery, bindparam, cast, select
 
 from db.statement import TENANT, Bound
 from erp.accounting.chart import CONTROL_ROLES
@@ -12,7 +12,7 @@ from erp.accounting.models import open_items
 from erp.accounting.repository import NAMED_ACCOUNTS, NamedAccount
 from erp.kernel.errors import UnknownReference
 
-__all__ = ["NamedAccount", "check_accounts", "named_accounts", "open_amount_of", "settled_on_of"]
+__all__ = ["NamedAccount", "check_accounts", "named_accounts", "open_amount_of", "overdue_documents"]
 
 
 def named_accounts(names: Iterable[str]) -> Bound[NamedAccount]:
@@ -52,10 +52,17 @@ def open_amount_of(document_id: ColumnElement[Any]) -> ColumnElement[Any]:
     )
 
 
-def settled_on_of(document_id: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The day the document was settled; NULL while something is open."""
+def overdue_documents(document_type: str) -> Subquery:
+    """(document_id, due_date) of the documents of this type past due on `today` with something open."""
     return (
-        select(open_items.c.settled_on)
-        .where(open_items.c.tenant_id == TENANT, open_items.c.document_id == document_id)
-        .scalar_subquery()
+        select(open_items.c.document_id, open_items.c.due_date)
+        .where(
+            open_items.c.tenant_id == TENANT,
+            open_items.c.side == "receivable",
+            open_items.c.direction == "debit",
+            open_items.c.document_type == document_type,
+            open_items.c.settled_on.is_(None),
+            open_items.c.due_date < cast(bindparam("today"), Date),
+        )
+        .subquery("overdue")
     )

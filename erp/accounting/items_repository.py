@@ -5,7 +5,23 @@ from typing import Literal, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Date as SqlDate
-from sqlalchemy import DateTime, Numeric, Text, Uuid, bindparam, case, cast, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    DateTime,
+    Numeric,
+    Text,
+    Uuid,
+    any_,
+    bindparam,
+    case,
+    cast,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import array
 
 from db.statement import TENANT, Statement, any_of, rows_of
 from erp.accounting.models import allocations, open_items
@@ -80,22 +96,38 @@ _ALLOCATIONS = select(
     exists().where(_taken_back.c.tenant_id == TENANT, _taken_back.c.reverses_id == allocations.c.id),
 ).where(allocations.c.tenant_id == TENANT, allocations.c.reverses_id.is_(None))
 
+_counter = bindparam("counter_id", type_=Uuid)
+#: A payment is the counter itself; a credit note is it through its open item.
+_counters = any_(
+    array(
+        [
+            _counter,
+            select(open_items.c.id)
+            .where(open_items.c.tenant_id == TENANT, open_items.c.document_id == _counter)
+            .scalar_subquery(),
+        ]
+    )
+)
+
 #: Needs no lock of its own: its items' rows and its payment's row are locked before, and an allocation is
 #: taken back at most once (unique index).
 ALLOCATIONS_OF_COUNTER: Statement[AllocationRow] = Statement(
-    _ALLOCATIONS.where(allocations.c.counter_id == bindparam("counter_id", type_=Uuid)).order_by(allocations.c.id),
+    _ALLOCATIONS.where(allocations.c.counter_id == _counters).order_by(allocations.c.id),
     AllocationRow,
 )
 
-#: The items a payment or credit note has settled, whether still or no longer.
+#: The items a payment or credit note has settled, whether still or no longer, and the credit note's own.
 LOCK_SETTLED_ITEMS: Statement[OpenItemRow] = Statement(
     select(*(open_items.c[name] for name in OpenItemRow._fields))
     .where(
         open_items.c.tenant_id == TENANT,
-        open_items.c.id.in_(
-            select(allocations.c.open_item_id).where(
-                allocations.c.tenant_id == TENANT, allocations.c.counter_id == bindparam("counter_id", type_=Uuid)
-            )
+        or_(
+            open_items.c.document_id == _counter,
+            open_items.c.id.in_(
+                select(allocations.c.open_item_id).where(
+                    allocations.c.tenant_id == TENANT, allocations.c.counter_id == _counters
+                )
+            ),
         ),
     )
     .order_by(open_items.c.id)

@@ -47,9 +47,12 @@ __all__ = [
     "Side",
     "allocations_by",
     "check_settles",
+    "chosen_allocations",
     "find_item",
     "lock_items",
     "lock_settled_items",
+    "new_item_row",
+    "pair",
     "save_allocations",
     "save_open_item",
     "settle",
@@ -88,7 +91,10 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """One dated change of an item's open amount: `amount` > 0 settles, < 0 takes an allocation back."""
+    """One dated change of an item's open amount: `amount` > 0 settles, < 0 takes an allocation back.
+
+    With another item as the counter there is a twin on that item: see `pair`.
+    """
 
     id: UUID
     item_id: UUID
@@ -97,6 +103,7 @@ class Allocation:
     amount: Decimal
     date: Date
     entry_id: UUID | None = None
+    pair_id: UUID | None = None
     reverses_id: UUID | None = None
 
 
@@ -107,7 +114,16 @@ def save_open_item(work: UnitOfWork, item: NewOpenItem) -> None:
             id=item.id, party_id=item.party_id, side=item.side, direction=item.direction,
             document_type=item.document_type, document_id=item.document_id, document_number=item.document_number,
             date=item.date, due_date=item.due_date, currency=work.tenant.base_currency, amount=item.amount,
+            created_at=work.now,
         )
+    )  # fmt: skip
+
+
+def new_item_row(item: NewOpenItem, currency: str) -> OpenItemRow:
+    """The row `save_open_item` writes, for settling it in the same transaction."""
+    return OpenItemRow(
+        item.id, item.party_id, item.side, item.direction, item.document_type, item.document_id,
+        item.document_number, item.date, item.due_date, currency, item.amount, item.amount, 1,
     )  # fmt: skip
 
 
@@ -117,12 +133,15 @@ def lock_items(targets: Iterable[UUID]) -> Bound[OpenItemRow]:
 
 
 def lock_settled_items(counter_id: UUID) -> Bound[OpenItemRow]:
-    """The items this payment or credit note has settled, locked like `lock_items`; lock the counter first."""
+    """The items this payment or credit note (its document's id) has settled and its own, locked like `lock_items`.
+
+    Lock the payment first: nothing is settled with it meanwhile.
+    """
     return LOCK_SETTLED_ITEMS(counter_id=counter_id)
 
 
 def allocations_by(counter_id: UUID) -> Bound[AllocationRow]:
-    """The allocations made with this payment or credit note, oldest first, each with whether it was taken back."""
+    """The allocations made with this payment or credit note (its document's id), oldest first."""
     return ALLOCATIONS_OF_COUNTER(counter_id=counter_id)
 
 
@@ -184,6 +203,19 @@ def _too_much(
     return OverAllocation(f"{document} has {left} left, {asked} would be allocated.", pointer=pointer, **facts)
 
 
+def chosen_allocations(allocations: Sequence[AllocationRow], ids: Iterable[UUID]) -> list[AllocationRow]:
+    """The allocations with these ids, each once. Raises UnknownReference."""
+    known = {row.id: row for row in allocations}
+    chosen: dict[UUID, AllocationRow] = {}
+    for index, allocation_id in enumerate(ids):
+        if allocation_id not in known:
+            raise UnknownReference(
+                "There is no such allocation here.", pointer=f"/allocation_ids/{index}", id=str(allocation_id)
+            )
+        chosen[allocation_id] = known[allocation_id]
+    return list(chosen.values())
+
+
 def take_back(allocations: Sequence[AllocationRow], *, entry_id: UUID | None, on: date) -> list[Allocation]:
     """The rows that take these allocations back on `on`. Raises when one is taken back already or dated later."""
     for row in allocations:
@@ -193,9 +225,29 @@ def take_back(allocations: Sequence[AllocationRow], *, entry_id: UUID | None, on
             raise AllocationTooEarly(
                 f"The allocation is dated {row.date}, it cannot be taken back on {on}.", allocation_id=str(row.id)
             )
+    opposites: list[Allocation] = []
+    for row in allocations:
+        if row.pair_id is None:
+            opposites.append(
+                Allocation(
+                    new_id(), row.open_item_id, row.counter_type, row.counter_id, -row.amount, on, entry_id,
+                    reverses_id=row.id,
+                )
+            )  # fmt: skip
+        else:
+            opposites += pair(row.open_item_id, row.counter_id, -row.amount, on, reverses=(row.id, row.pair_id))
+    return opposites
+
+
+def pair(
+    one: UUID, other: UUID, amount: Decimal, on: date, *, reverses: tuple[UUID, UUID] | None = None
+) -> list[Allocation]:
+    """Two items (an invoice's and a credit note's) settling each other by `amount`."""
+    here, there = new_id(), new_id()
+    taken_here, taken_there = reverses or (None, None)
     return [
-        Allocation(new_id(), row.open_item_id, row.counter_type, row.counter_id, -row.amount, on, entry_id, row.id)
-        for row in allocations
+        Allocation(here, one, "open_item", other, amount, on, pair_id=there, reverses_id=taken_here),
+        Allocation(there, other, "open_item", one, amount, on, pair_id=here, reverses_id=taken_there),
     ]
 
 
@@ -217,7 +269,9 @@ def save_allocations(work: UnitOfWork, items: Sequence[OpenItemRow], allocations
             amounts=[row.amount for row in allocations],
             dates=[row.date for row in allocations],
             entries=[row.entry_id for row in allocations],
+            pairs=[row.pair_id for row in allocations],
             reversals=[row.reverses_id for row in allocations],
+            at=work.now,
         ),
         MOVE_ITEMS(ids=list(changes), changes=list(changes.values()), dates=[latest[item] for item in changes]),
     )

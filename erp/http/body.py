@@ -65,9 +65,13 @@ class BodyDecoder(Generic[T]):
         steps = [name or index for name, index in _STEP.findall(path)]
         pointer = "".join("/" + escape_pointer(step) for step in _concrete(steps, tree))
         if found := _UNKNOWN.fullmatch(what):
-            return UnknownField(f"There is no field `{found[1]}` here.", pointer=f"{pointer}/{escape_pointer(found[1])}")
+            return UnknownField(
+                f"There is no field `{found[1]}` here.", pointer=f"{pointer}/{escape_pointer(found[1])}"
+            )
         if found := _MISSING.fullmatch(what):
-            return MissingField(f"The field `{found[1]}` is required.", pointer=f"{pointer}/{escape_pointer(found[1])}")
+            return MissingField(
+                f"The field `{found[1]}` is required.", pointer=f"{pointer}/{escape_pointer(found[1])}"
+            )
         if not steps and not isinstance(tree, dict | list):
             return InvalidJson(what + ".")
         kind = _kind(inspect.type_info(self.type), steps)
@@ -106,7 +110,7 @@ def _at(node: inspect.Type, steps: list[str]) -> Iterator[inspect.Type]:
 
 
 def _kind(root: inspect.Type, steps: list[str]) -> str | None:
-    """"amount", "price", "quantity", ... for a field of such a type, else None."""
+    """ "amount", "price", "quantity", ... for a field of such a type, else None."""
     for node in _at(root, steps):
         if isinstance(node, inspect.Metadata) and "kind" in (node.extra or {}):
             return str((node.extra or {})["kind"])

@@ -1,85 +1,81 @@
-"""Health in three depths: alive, ready for traffic, and how every part is.
+"""The health endpoints. The first two are public and look at this process only.
 
-Alive asks nothing but the event loop. Ready asks only this instance (started, not draining): a shared fault
-must not take every instance out of the balancer. Only the deep answer looks at the servers behind.
+A fault of a shared server must not take every instance out of the balancer; how the servers behind are is a
+question of its own, for the operator.
 """
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
+from litestar import Router, get
 
-Status = Literal["ok", "degraded", "down"]
+from erp.http.answers import Reply
+from erp.http.request import ApiRequest
+from erp.kernel.errors import NotFound
 
-
-class ComponentHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """One part of the system; `facts` depend on the part (lag, pool use, version)."""
-
-    status: Status
-    detail: str = ""
-    facts: dict[str, Any] = {}
-    milliseconds: float = 0.0
+_LIVE = b'{"status":"live"}'
+_READY = b'{"status":"ready","reasons":[]}'
 
 
-class HealthView(msgspec.Struct, frozen=True, kw_only=True):
-    """The worst of its components, each of them, and how old the look at them is (seconds)."""
+class LiveView(msgspec.Struct, frozen=True):
+    """The process runs and its event loop turns."""
 
-    status: Status
-    components: dict[str, ComponentHealth]
-    age: float = 0.0
+    status: Literal["live", "hanging"]
 
 
-Check = Callable[[], Awaitable[ComponentHealth]]
+class ReadyView(msgspec.Struct, frozen=True):
+    """Whether this instance wants traffic, and why not."""
 
-_SEVERITY: dict[Status, int] = {"ok": 0, "degraded": 1, "down": 2}
+    status: Literal["ready", "not_ready"]
+    reasons: list[str]
 
 
-class HealthChecks:
-    """`not_ready` names why this instance must get no new requests, None when it may.
+class CheckView(msgspec.Struct, frozen=True):
+    """One part of the system; `facts` depend on the part."""
 
-    The deep look runs all checks at once, each for at most `budget` seconds, and is remembered for
-    `remember` seconds, so that any number of dashboards costs one look a second.
-    """
+    status: Literal["healthy", "degraded", "unhealthy"]
+    response_time_ms: float
+    detail: str
+    facts: dict[str, Any]
 
-    def __init__(
-        self,
-        components: Mapping[str, Check],
-        *,
-        not_ready: Callable[[], str | None],
-        budget: float = 1.0,
-        remember: float = 1.0,
-    ) -> None:
-        self._components = dict(components)
-        self.not_ready = not_ready
-        self._budget = budget
-        self._remember = remember
-        self._looking = asyncio.Lock()
-        self._last: HealthView | None = None
-        self._at = 0.0
 
-    async def deep(self) -> HealthView:
-        """Every component's health; a check that fails or takes too long is `down`."""
-        async with self._looking:
-            age = time.monotonic() - self._at
-            if self._last is not None and age < self._remember:
-                return msgspec.structs.replace(self._last, age=round(age, 3))
-            found = await asyncio.gather(*(self._look(check) for check in self._components.values()))
-            components = dict(zip(self._components, found, strict=True))
-            worst: Status = max((c.status for c in found), key=_SEVERITY.__getitem__, default="ok")
-            self._last, self._at = HealthView(status=worst, components=components), time.monotonic()
-            return self._last
+class HealthView(msgspec.Struct, frozen=True):
+    """Everything this instance leans on, looked at within the last second."""
 
-    async def _look(self, check: Check) -> ComponentHealth:
-        started = time.perf_counter()
-        try:
-            async with asyncio.timeout(self._budget):
-                health = await check()
-        except TimeoutError:
-            health = ComponentHealth(status="down", detail=f"no answer within {self._budget:g} s")
-        except Exception as error:
-            # Whatever breaks a check is the finding; its text may name hosts, so only the kind goes out.
-            health = ComponentHealth(status="down", detail=type(error).__name__)
-        spent = round((time.perf_counter() - started) * 1000, 2)
-        return msgspec.structs.replace(health, milliseconds=spent)
+    status: Literal["healthy", "degraded", "unhealthy"]
+    instance: str
+    role: str
+    version: str
+    region: str
+    zone: str
+    uptime_seconds: float
+    checks: Mapping[str, CheckView]
+
+
+@get("/health/live", summary="Is this instance alive", tags=["Health"], security=[{}])
+async def live(request: ApiRequest) -> Reply[LiveView]:
+    if request.context.services.liveness.alive():
+        return Reply(_LIVE)
+    return Reply(b'{"status":"hanging"}', 503)
+
+
+@get("/health/ready", summary="May this instance get requests", tags=["Health"], security=[{}])
+async def ready(request: ApiRequest) -> Reply[ReadyView]:
+    reasons = request.context.services.readiness.reasons()
+    if not reasons:
+        return Reply(_READY)
+    return Reply(msgspec.json.encode(ReadyView("not_ready", reasons)), 503, [(b"retry-after", b"1")])
+
+
+@get("/health", summary="How every part is", tags=["Health"])
+async def deep(request: ApiRequest) -> Reply[HealthView]:
+    """For the operator's dashboards: PostgreSQL, replicas, Redis, queues and this instance."""
+    if request.caller.kind != "operator":
+        # Nobody else learns that there is anything here.
+        raise NotFound("There is nothing under this path.")
+    report = await request.context.services.health.report()
+    return Reply(msgspec.json.encode(report.as_dict()))
+
+
+router = Router("/", route_handlers=[live, ready, deep])

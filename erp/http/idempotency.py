@@ -39,7 +39,9 @@ def idempotency_of(request: ApiRequest, rule: KeyRule, body: bytes) -> Idempoten
         return None
     # Every accepted spelling of the media type means the same.
     media_type = b"application/json" if body else b""
-    return Idempotency(parse_key(value), fingerprint(request.scope["method"], request.scope["path"], media_type, body))
+    return Idempotency(
+        parse_key(value), fingerprint(request.scope["method"], request.scope["path"], media_type, body)
+    )
 
 
 def check_body_headers(request: ApiRequest) -> None:

@@ -149,9 +149,7 @@ class Listing(Generic[R]):
         falling = shape.sort.startswith("-")
         query = self._filtered(shape.filters).add_columns(column.label("sort_value"), key.label("sort_key"))
         if shape.after:
-            end = tuple_(
-                bindparam("after_value", type_=column.type), bindparam("after_key", type_=key.type)
-            )
+            end = tuple_(bindparam("after_value", type_=column.type), bindparam("after_key", type_=key.type))
             place = tuple_(column, key)
             query = query.where(place < end if falling else place > end)
         order = (column.desc(), key.desc()) if falling else (column.asc(), key.asc())

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from db.consistency import TokenCodec
-from erp.http.health import HealthChecks
 from erp.kernel.paging import CursorCodec
+from fleet.health import Health, Liveness, Readiness
 from tenancy.admission import Gatekeeper
 from tenancy.database import TenantDatabase
 from tenancy.identity import Identity
@@ -19,4 +19,6 @@ class Services:
     gatekeeper: Gatekeeper
     tokens: TokenCodec
     cursors: CursorCodec
-    health: HealthChecks
+    health: Health
+    liveness: Liveness
+    readiness: Readiness

@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
-from erp.inventory.repository import DROP_INCOMING, SET_INCOMING
+from erp.inventory.claims_repository import DROP_INCOMING, SET_INCOMING
 from tenancy.work import UnitOfWork
 
 

@@ -1,1 +1,60 @@
-"""Posting: the number, the ledger entry and the open item of an invoice, in one transaction."""
+"""Posting: the number, the ledger entry and the open item of a document, in one transaction."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from erp.accounting.posting import Ledger, ledger_loads, open_ledger
+from erp.invoicing.document import draft_rows, invoice_view
+from erp.invoicing.errors import DraftChanged, InvoicePosted
+from erp.invoicing.new import NewInvoice
+from erp.invoicing.repository import LINES, LOCK_INVOICE, PEEK_INVOICE, SET_POSTED, InvoiceRow
+from erp.invoicing.saving import add_document, book, tell
+from erp.invoicing.schemas import InvoiceView, PostInvoiceInput
+from erp.kernel.errors import InvalidState, NotFound
+from erp.numbering.service import take
+from tenancy.work import UnitOfWork
+
+
+def save_posted(work: UnitOfWork, ledger: Ledger, new: NewInvoice, number: str) -> InvoiceView:
+    """Queue a document posted at once: draft and posting in one. `number` is of the series named like its kind."""
+    draft, lines = draft_rows(work, new)
+    row, _ = book(work, ledger, draft, lines, number)
+    add_document(work, row, lines)
+    tell(work, row, "posted")
+    return invoice_view(row, lines, row.gross)
+
+
+async def post_invoice(work: UnitOfWork, invoice_id: UUID, data: PostInvoiceInput | None = None) -> InvoiceView:
+    """Post a draft. Its date decides the period, and the period is locked before the draft: hence the peek."""
+    [peeked] = await work.peek(PEEK_INVOICE(invoice_id=invoice_id))
+    on = draft_of(peeked, invoice_id).date
+    periods, roles, found, lines = await work.load(
+        *ledger_loads(on), LOCK_INVOICE(invoice_id=invoice_id), LINES(invoice_id=invoice_id)
+    )
+    draft = draft_of(found, invoice_id)
+    work.check_version(draft.version)
+    if draft.date != on:
+        raise DraftChanged(invoice_id=str(invoice_id))
+    ledger = open_ledger(periods, roles, on, strict_date=data is not None and data.strict_date)
+    [number] = await take(work, ledger.date, draft.kind)
+    row, _ = book(work, ledger, draft._replace(version=draft.version + 1), lines, number)
+    work.save(
+        SET_POSTED(
+            invoice_id=invoice_id, new_number=number, new_accounting_date=row.accounting_date,
+            new_entry_id=row.entry_id, new_posted_at=row.posted_at,
+        )
+    )  # fmt: skip
+    tell(work, row, "posted", before=draft)
+    return invoice_view(row, lines, row.gross)
+
+
+def draft_of(found: Sequence[InvoiceRow], invoice_id: UUID) -> InvoiceRow:
+    """The draft. Raises NotFound, InvoicePosted, InvalidState."""
+    if not found:
+        raise NotFound(invoice_id=str(invoice_id))
+    [row] = found
+    if row.state == "posted":
+        raise InvoicePosted(f"{row.number} is posted.", number=row.number, state=row.state)
+    if row.state != "draft":
+        raise InvalidState(f"The document is {row.state}.", state=row.state)
+    return row

@@ -14,12 +14,6 @@ from msgspec import Meta
 
 from erp.kernel.errors import InvalidAmount
 
-__all__ = [
-    "Amount", "Code", "Count", "CountryCode", "CurrencyCode", "Date", "Days", "ExternalId", "Key", "Name",
-    "Percent", "PositiveAmount", "PositiveCount", "Quantity", "QuantityOrZero", "Reason", "Rate", "SignedAmount",
-    "SignedQuantity", "Slug", "Text", "Timestamp", "UnitCost", "UnitPrice", "decimal",
-]  # fmt: skip
-
 _NOT_ZERO = r"(?!-?0(\.0+)?$)"
 _NO_MINUS_ZERO = r"(?!-0(\.0+)?$)"
 _END = r"(?!\n)$"
@@ -116,9 +110,7 @@ Name = Annotated[
     ),
 ]  # fmt: skip
 Text = Annotated[str, Meta(max_length=4000, description="Free text, at most 4,000 characters, several lines.")]
-Reason = Annotated[
-    str, Meta(min_length=3, max_length=500, pattern=r"\S", description="Why, in 3 to 500 characters.")
-]
+Reason = Annotated[str, Meta(min_length=3, max_length=500, pattern=r"\S", description="Why, in 3 to 500 characters.")]
 ExternalId = Annotated[
     str,
     Meta(

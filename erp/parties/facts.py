@@ -1,15 +1,26 @@
 """What other slices read of parties, as statements for their own loads."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Uuid, bindparam, select
 
+from db.errors import UnknownReference
 from db.statement import TENANT, Bound, Statement, any_of
+from erp.parties.errors import NotACustomer, NotASupplier, PartyInactive
 from erp.parties.models import parties
 
-__all__ = ["CASH_SALES_CODE", "PartyFacts", "cash_sales_party", "parties_facts", "party_facts"]
+__all__ = [
+    "CASH_SALES_CODE",
+    "PartyFacts",
+    "cash_sales_party",
+    "customer_of",
+    "parties_facts",
+    "party_facts",
+    "supplier_of",
+]
 
 #: The party of sales to customers nobody wrote down; every tenant starts with it.
 CASH_SALES_CODE = "CASH-SALES"
@@ -51,3 +62,28 @@ def parties_facts(party_ids: list[UUID]) -> Bound[PartyFacts]:
 def cash_sales_party() -> Bound[PartyFacts]:
     """The party of sales without a customer."""
     return _BY_CODE(code=CASH_SALES_CODE)
+
+
+def customer_of(rows: Sequence[PartyFacts], party_id: UUID, *, pointer: str = "/party_id") -> PartyFacts:
+    """The party a document sells to. Raises UnknownReference, NotACustomer, PartyInactive."""
+    party = _named(rows, party_id, pointer)
+    if not party.is_customer:
+        raise NotACustomer(f"{party.code} is not a customer.", pointer=pointer, party_id=str(party_id))
+    return party
+
+
+def supplier_of(rows: Sequence[PartyFacts], party_id: UUID, *, pointer: str = "/party_id") -> PartyFacts:
+    """The party a document buys from. Raises UnknownReference, NotASupplier, PartyInactive."""
+    party = _named(rows, party_id, pointer)
+    if not party.is_supplier:
+        raise NotASupplier(f"{party.code} is not a supplier.", pointer=pointer, party_id=str(party_id))
+    return party
+
+
+def _named(rows: Sequence[PartyFacts], party_id: UUID, pointer: str) -> PartyFacts:
+    for party in rows:
+        if party.id == party_id:
+            if not party.active:
+                raise PartyInactive(f"{party.code} is inactive.", pointer=pointer, party_id=str(party_id))
+            return party
+    raise UnknownReference("There is no party with this id.", pointer=pointer, party_id=str(party_id))

@@ -2,7 +2,7 @@
 -- KEYS: the epoch, then (for a known caller) the tenant's credential version and the caller's writes, then the limits.
 -- ARGV: 1 = the caller is about to write; 1 = a known caller; then per limit: allowed, window in ms.
 -- Reply: {refusing limit's number or 0, tightest limit's number, its remaining, ms to the end of its window,
---   ms to wait, epoch, now, credential version, write slot, writes pending, position of the last write}
+--   ms to wait, epoch in microseconds, now in ms, credential version, write slot, writes pending, position of the last write}
 --
 -- A caller's writes are a hash: `position` of the last one finished, and per slot of 30 s (w<slot>) how many
 -- begun in it are unfinished. Slots older than the last three are leftovers of crashed processes.
@@ -27,7 +27,7 @@ end
 
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then
-  epoch = tostring(now)
+  epoch = string.format('%.0f', time[1] * 1000000 + time[2])
   redis.call('SET', KEYS[1], epoch)
 end
 if refused > 0 then

@@ -12,7 +12,7 @@ for _, key in ipairs(KEYS) do
     released = released + 1
     redis.call('DEL', key)
     if lock[2] and now - tonumber(lock[3]) <= fresh then
-      redis.call('HSET', key, 'next', lock[2], 'seen', now)
+      redis.call('HSET', key, 'next', lock[2])
       redis.call('PEXPIRE', key, reserved)
     end
   end

@@ -1,6 +1,8 @@
 """Metrics: bounded labels, both formats, and the small server."""
 
+import contextlib
 import json
+import select
 import socket
 import threading
 import time
@@ -37,7 +39,7 @@ def server() -> Iterator[metrics.MetricsServer]:
 
 
 def test_the_names_that_must_stay_are_there() -> None:
-    assert NAMES_TO_KEEP <= set(names_of())
+    assert not NAMES_TO_KEEP - set(names_of())
 
 
 def test_every_name_of_a_scrape_is_listed() -> None:
@@ -63,7 +65,9 @@ def test_a_label_takes_only_as_many_values_as_it_may() -> None:
     for number in range(100):
         family.at(f"client-{number}", "GET").inc()
         family.at("client-0", f"method-{number}").inc()
-    series = {tuple(s.labels.values()) for m in family.metric.collect() for s in m.samples if s.name.endswith("_total")}
+    series = {
+        tuple(s.labels.values()) for m in family.metric.collect() for s in m.samples if s.name.endswith("_total")
+    }
     assert series == {
         ("client-0", "GET"), ("client-1", "GET"), ("client-2", "GET"), (OTHER, "GET"), ("client-0", OTHER),
     }  # fmt: skip
@@ -130,11 +134,10 @@ def test_the_server_outlives_slow_huge_and_broken_clients(server: metrics.Metric
 
     with client() as silent, client() as huge, client() as garbage, client() as gone:
         silent.sendall(b"GET /met")
-        with pytest.raises(OSError, match=r"."):  # cut off: the answer is an end or a reset
+        with contextlib.suppress(OSError):  # cut off: an end or a reset
             for _ in range(64):
                 huge.sendall(b"x" * 4096)
-            if not huge.recv(1):
-                raise ConnectionError("closed")
+            assert huge.recv(1) == b""
         garbage.sendall(b"\x00\xff\r\n\r\n")
         assert garbage.recv(64).startswith(b"HTTP/1.1 400")
         gone.close()
@@ -147,7 +150,7 @@ def test_the_server_outlives_slow_huge_and_broken_clients(server: metrics.Metric
 def test_more_connections_than_slots_are_closed_not_queued_for_ever(server: metrics.MetricsServer) -> None:
     held = [socket.create_connection(("127.0.0.1", server.port), timeout=5) for _ in range(30)]
     try:
-        ended = [connection for connection in held if _ends_within(connection, 1.0)]
+        ended, _, _ = select.select(held, [], [], 1.0)
         assert ended  # beyond four at work and sixteen waiting
     finally:
         for connection in held:
@@ -161,13 +164,3 @@ def test_closing_the_server_frees_its_port_and_threads() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("metrics")]
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", served.port), timeout=1)
-
-
-def _ends_within(connection: socket.socket, seconds: float) -> bool:
-    connection.settimeout(seconds)
-    try:
-        return connection.recv(1) == b""
-    except TimeoutError:
-        return False
-    except OSError:
-        return True

@@ -96,14 +96,6 @@ async def redis(own_redis: OwnRedis) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-async def fast_redis(redis: Redis, own_redis: OwnRedis) -> AsyncIterator[Redis]:
-    """A client for admission (50 ms) on the emptied server."""
-    client = connect(own_redis.url, timeout=0.05)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
 def tenant() -> uuid.UUID:
     return uuid.uuid4()
 

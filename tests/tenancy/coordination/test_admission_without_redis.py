@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
+from db.redis import connect
 from tenancy.admission import EPOCH_KEY, MEMORY_MS, Gatekeeper
 from tenancy.limits import tenant_limit
 from tests.tenancy.coordination.conftest import OwnRedis
@@ -34,11 +35,16 @@ def principal() -> uuid.UUID:
 
 
 @pytest.fixture
-async def gatekeeper(fast_redis: Redis, told: Told) -> AsyncIterator[Gatekeeper]:
-    gate = Gatekeeper(fast_redis, instances=4, observe=told)
+async def gatekeeper(redis: Redis, told: Told) -> AsyncIterator[Gatekeeper]:
+    gate = Gatekeeper(redis, instances=4, observe=told)
     await gate.start()
     yield gate
     await gate.close()
+
+
+async def epoch(redis: Redis) -> int:
+    """Microseconds since 1970."""
+    return int(await redis.get(EPOCH_KEY) or 0)
 
 
 async def until_back(gate: Gatekeeper, tenant: uuid.UUID, principal: uuid.UUID) -> None:
@@ -63,17 +69,21 @@ async def test_each_instance_lets_twice_its_share_pass(
 
 
 async def test_a_silent_redis_delays_requests_once(
-    own_redis: OwnRedis, gatekeeper: Gatekeeper, tenant: uuid.UUID, principal: uuid.UUID
+    own_redis: OwnRedis, redis: Redis, tenant: uuid.UUID, principal: uuid.UUID
 ) -> None:
-    await gatekeeper.admit(tenant, principal, (), False)
+    client = connect(own_redis.url, timeout=0.05)
+    gate = Gatekeeper(client)
+    await gate.start()
     own_redis.freeze()
     started = time.monotonic()
-    first = await gatekeeper.admit(tenant, principal, (), False)
+    first = await gate.admit(tenant, principal, (), False)
     assert first.degraded
     assert time.monotonic() - started < 0.15
     started = time.monotonic()
-    assert all([(await gatekeeper.admit(tenant, principal, (), False)).degraded for _ in range(100)])
+    assert all([(await gate.admit(tenant, principal, (), False)).degraded for _ in range(100)])
     assert time.monotonic() - started < 0.05
+    await gate.close()
+    await client.aclose()
 
 
 async def test_guessing_stays_at_five_per_minute(own_redis: OwnRedis, gatekeeper: Gatekeeper) -> None:
@@ -127,10 +137,10 @@ async def test_a_restarted_server_is_not_trusted_to_remember_its_last_second(
 ) -> None:
     """The append-only file brings the epoch back, but may miss the writes of the last second."""
     await gatekeeper.admit(tenant, principal, (), False)
-    await redis.set(EPOCH_KEY, int(await redis.get(EPOCH_KEY)) - MEMORY_MS)
+    await redis.set(EPOCH_KEY, await epoch(redis) - MEMORY_MS * 1000)
     assert not (await gatekeeper.admit(tenant, principal, (), False)).needs_primary
     own_redis.stop()
     own_redis.start()
     await until_back(gatekeeper, tenant, principal)
-    assert int(await redis.get(EPOCH_KEY)) < time.time() * 1000 - MEMORY_MS
+    assert await epoch(redis) < (time.time() * 1000 - MEMORY_MS) * 1000
     assert (await gatekeeper.admit(tenant, principal, (), False)).needs_primary

@@ -1,7 +1,6 @@
 """The sliding windows themselves, in memory and in Lua, on a clock the tests turn."""
 
 import uuid
-from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -81,14 +80,7 @@ def test_no_window_ever_holds_more_than_about_the_limit(allowed: int, steps: lis
 
 
 #: The script on a clock of ours: the same source, told the time instead of asking for it.
-ON_OUR_CLOCK = Script(
-    GUESS.source.replace("redis.call('TIME')", "{redis.call('GET', 'now') / 1000, 0}")
-)
-
-
-@pytest.fixture
-async def clean(redis: Redis) -> AsyncIterator[Redis]:
-    yield redis
+ON_OUR_CLOCK = Script(GUESS.source.replace("redis.call('TIME')", "{redis.call('GET', 'now') / 1000, 0}"))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -96,14 +88,14 @@ async def clean(redis: Redis) -> AsyncIterator[Redis]:
     allowed=st.integers(0, 6),
     steps=st.lists(st.integers(0, 1500), min_size=1, max_size=25),
 )
-async def test_lua_and_memory_count_alike(clean: Redis, allowed: int, steps: list[int]) -> None:
+async def test_lua_and_memory_count_alike(redis: Redis, allowed: int, steps: list[int]) -> None:
     clock = Clock()
     windows, limit = LocalWindows(now_ms=clock), one(allowed, key=f"limit:{uuid.uuid4()}")
     for step in steps:
         clock.now += step
-        await clean.set("now", int(clock.now))
+        await redis.set("now", int(clock.now))
         here = windows.wait_ms([limit])
-        there = await ON_OUR_CLOCK(clean, [limit.key], "1" if not here else "0", *limit.bounds)
+        there = await ON_OUR_CLOCK(redis, [limit.key], "1" if not here else "0", *limit.bounds)
         assert there == pytest.approx(here, abs=1)
         assert bool(there) == bool(here)
         if not here:

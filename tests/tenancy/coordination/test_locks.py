@@ -3,7 +3,7 @@
 import asyncio
 import random
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import pytest
 from redis.asyncio import Redis
@@ -46,9 +46,7 @@ async def is_free(service: LockService, tenant: uuid.UUID, name: str) -> bool:
     return True
 
 
-async def test_free_locks_cost_one_round_trip_and_their_release_none(
-    locks: LockService, tenant: uuid.UUID
-) -> None:
+async def test_free_locks_cost_one_round_trip_and_their_release_none(locks: LockService, tenant: uuid.UUID) -> None:
     await locks.start()
     await is_free(locks, tenant, C)
     round_trips.set(counter := RoundTrips())
@@ -140,9 +138,7 @@ async def test_a_lock_passes_to_the_next_waiter_without_redis(locks: LockService
     assert await is_free(locks, tenant, A)
 
 
-async def test_a_busy_process_lets_the_others_in(
-    locks: LockService, others: LockService, tenant: uuid.UUID
-) -> None:
+async def test_a_busy_process_lets_the_others_in(locks: LockService, others: LockService, tenant: uuid.UUID) -> None:
     entered: list[str] = []
 
     async def enter(service: LockService, who: str) -> None:
@@ -198,9 +194,7 @@ async def test_cancelled_waiters_leave_nothing_behind(
         assert await is_free(others, tenant, name)
 
 
-async def test_a_held_lock_outlives_its_time_to_live(
-    redis: Redis, others: LockService, tenant: uuid.UUID
-) -> None:
+async def test_a_held_lock_outlives_its_time_to_live(redis: Redis, others: LockService, tenant: uuid.UUID) -> None:
     service = LockService(redis, ttl=0.3)
     async with service.hold(tenant, [A]) as handle:
         await asyncio.sleep(0.9)
@@ -260,10 +254,11 @@ async def test_releasing_twice_does_not_open_the_next_holders_lock(
 
 async def test_stock_and_account_operations_name_their_rows_once_and_sorted() -> None:
     class Work:
-        held: list[str] = []
+        def __init__(self) -> None:
+            self.held: list[str] = []
 
-        async def hold_locks(self, keys: object) -> None:
-            self.held = list(keys)  # type: ignore[call-overload]
+        async def hold_locks(self, keys: Iterable[str]) -> None:
+            self.held = list(keys)
 
     low, high = uuid.UUID(int=1), uuid.UUID(int=2)
     work = Work()

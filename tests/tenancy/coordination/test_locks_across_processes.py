@@ -92,9 +92,7 @@ async def only_one_holds(redis: Redis, tenant: uuid.UUID, scripts: LockScripts) 
     assert sum(isinstance(answer, LockTimeout) for answer in answers) == 1
 
 
-async def test_a_stale_release_spares_the_next_holder(
-    own_redis: OwnRedis, redis: Redis, tenant: uuid.UUID
-) -> None:
+async def test_a_stale_release_spares_the_next_holder(own_redis: OwnRedis, redis: Redis, tenant: uuid.UUID) -> None:
     await stale_release_spares_the_next_holder(own_redis, redis, tenant, LockScripts())
 
 

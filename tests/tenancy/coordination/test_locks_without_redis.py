@@ -144,9 +144,7 @@ async def test_a_lost_script_is_sent_again(redis: Redis, locks: LockService, ten
         pass
 
 
-async def test_a_flushed_lock_is_noticed_and_hurts_nobody(
-    redis: Redis, told: Told, tenant: uuid.UUID
-) -> None:
+async def test_a_flushed_lock_is_noticed_and_hurts_nobody(redis: Redis, told: Told, tenant: uuid.UUID) -> None:
     service = LockService(redis, ttl=0.3, observe=told)
     handle = await service.acquire(tenant, [NAME])
     await redis.flushall()

@@ -1,0 +1,17 @@
+"""The `erp` command."""
+
+import typer
+
+from deploy.local.commands import fleet
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The ERP backend on this machine.")
+app.add_typer(fleet)
+
+
+def main() -> None:
+    """Entry point of the installed script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

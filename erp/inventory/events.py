@@ -1,0 +1,35 @@
+"""What stock tells the rest of the house, in the transaction that made it so."""
+
+from decimal import Decimal
+
+from erp.inventory.claims_repository import ReservationRow
+from erp.inventory.repository import LevelRow
+from erp.kernel.quantity import quantity_text
+from tenancy.trail import Event
+from tenancy.work import UnitOfWork
+
+
+def tell_if_low(work: UnitOfWork, row: LevelRow, available: Decimal) -> None:
+    """`stock.low` and one notice each time a level falls from its product's reorder point or above to below it.
+
+    `row` is the level before the command, locked; the reorder point holds for every location by itself.
+    """
+    point = row.reorder_point
+    if point is None or not available < point <= row.on_hand - row.reserved:
+        return
+    facts = {
+        "product_id": str(row.product_id), "location_id": str(row.location_id),
+        "available": quantity_text(available), "reorder_point": quantity_text(point),
+    }  # fmt: skip
+    work.publish(Event("stock_level", row.id, row.version + 1, "stock.low", facts))
+    work.enqueue("low_stock_notice", facts, queue="low", unique_key=f"low_stock:{row.id}:{row.version + 1}")
+
+
+def reservation_event(row: ReservationRow, what: str, quantity: Decimal, **facts: str) -> Event:
+    """`reservation.<what>`: `quantity` of it was taken or given; `row` is the reservation before the change."""
+    data = {
+        "product_id": str(row.product_id), "location_id": str(row.location_id), "quantity": quantity_text(quantity),
+        "source_type": row.source_type, "source_id": str(row.source_id) if row.source_id else None,
+        "source_line_id": str(row.source_line_id) if row.source_line_id else None, **facts,
+    }  # fmt: skip
+    return Event("reservation", row.id, row.version + 1, f"reservation.{what}", data)

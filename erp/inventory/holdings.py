@@ -1,0 +1,312 @@
+"""Locked stock levels and costs as values: questions, changes, and the statements that save them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Literal
+from uuid import UUID
+
+from db.identifiers import new_id
+from erp.accounting.posting import Posting
+from erp.inventory.errors import CostUnknown, InsufficientStock
+from erp.inventory.events import tell_if_low
+from erp.inventory.repository import ADD_MOVES, MOVE_COSTS, MOVE_LEVELS, CostRow, LaterRow, LevelRow
+from erp.kernel.money import EXACT, round_money
+from erp.kernel.quantity import quantity_text
+from tenancy.work import UnitOfWork
+
+#: (product_id, location_id)
+Pair = tuple[UUID, UUID]
+MoveKind = Literal["receipt", "delivery", "return", "adjustment"]
+
+ZERO = Decimal(0)
+_COST_QUANTUM = Decimal("1E-10")
+
+
+def value_at(quantity: Decimal, unit_cost: Decimal, currency: str) -> Decimal:
+    """What a quantity is worth at a unit cost, rounded."""
+    return round_money(EXACT.multiply(quantity, unit_cost), currency)
+
+
+def _per_unit(value: Decimal, quantity: Decimal) -> Decimal:
+    return abs(EXACT.divide(value, quantity)).quantize(_COST_QUANTUM, ROUND_HALF_UP, EXACT)
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Wanted of one level: `reserved` of `quantity` is already held for the document that asks."""
+
+    product_id: UUID
+    location_id: UUID
+    quantity: Decimal
+    reserved: Decimal = ZERO
+    pointer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One change of a level: in > 0, out < 0; `value` has the sign of `quantity` or is zero."""
+
+    product_id: UUID
+    location_id: UUID
+    quantity: Decimal
+    value: Decimal
+    unit_cost: Decimal
+    line_id: UUID | None = None
+    id: UUID = field(default_factory=new_id)
+
+
+@dataclass(slots=True)
+class _Level:
+    row: LevelRow
+    on_hand: Decimal
+    reserved: Decimal
+    later: Decimal = ZERO
+
+    @property
+    def available(self) -> Decimal:
+        return self.on_hand - self.reserved
+
+
+@dataclass(slots=True)
+class _Cost:
+    row: CostRow
+    quantity: Decimal
+    value: Decimal
+    last: Decimal | None
+    moved: bool = False
+
+
+class Stock:
+    """Locked levels and costs, and what a command does to them. Pure until `save`.
+
+    `later`: rows of `arrived_later`, for a document dated in the past.
+    """
+
+    def __init__(
+        self,
+        levels: Sequence[LevelRow],
+        costs: Sequence[CostRow],
+        currency: str,
+        later: Sequence[LaterRow] = (),
+    ) -> None:
+        self.currency = currency
+        self.moves: list[Move] = []
+        self._levels = {(row.product_id, row.location_id): _Level(row, row.on_hand, row.reserved) for row in levels}
+        self._costs = {row.product_id: _Cost(row, row.quantity, row.value, row.last_cost) for row in costs}
+        for row in later:
+            if level := self._levels.get((row.product_id, row.location_id)):
+                level.later = row.quantity
+
+    # -- questions -------------------------------------------------------------------------
+
+    def available(self, product_id: UUID, location_id: UUID) -> Decimal:
+        """On hand and not reserved; zero where the product never was."""
+        level = self._levels.get((product_id, location_id))
+        return level.available if level else ZERO
+
+    def issuable(self, product_id: UUID, location_id: UUID, reserved: Decimal = ZERO) -> Decimal:
+        """What a document that holds `reserved` may take: also that much must have been there on its date."""
+        level = self._levels.get((product_id, location_id))
+        return max(ZERO, min(level.available + reserved, level.on_hand - level.later)) if level else ZERO
+
+    def unit_cost(self, product_id: UUID) -> Decimal | None:
+        """The moving average, or the last one when nothing is left; None when the product never had any."""
+        cost = self._costs.get(product_id)
+        if cost is None:
+            return None
+        return _per_unit(cost.value, cost.quantity) if cost.quantity else cost.last
+
+    def average_value(self, product_id: UUID, quantity: Decimal) -> Decimal:
+        """What `quantity` more would be worth at today's average. Raises CostUnknown."""
+        cost = self._costs.get(product_id)
+        if cost is not None and cost.quantity:
+            return self._share(cost, quantity)
+        if cost is None or cost.last is None:
+            raise CostUnknown(product_id=str(product_id))
+        return value_at(quantity, cost.last, self.currency)
+
+    def require(self, demands: Iterable[Demand], *, issue: bool = False) -> None:
+        """Raises InsufficientStock naming every level that lacks; demands for one level count together.
+
+        `issue`: the goods leave now, so they must also have been there on the document's date.
+        """
+        wanted: dict[Pair, list[Demand]] = {}
+        for demand in demands:
+            wanted.setdefault((demand.product_id, demand.location_id), []).append(demand)
+        short = []
+        for (product, location), asked in wanted.items():
+            total = sum((demand.quantity for demand in asked), ZERO)
+            held = sum((demand.reserved for demand in asked), ZERO)
+            there = self.issuable(product, location, held) if issue else self.available(product, location) + held
+            if total > there:
+                short.append((asked[0], total, there))
+        if short:
+            raise _insufficient(short)
+
+    # -- changes ---------------------------------------------------------------------------
+
+    def reserve(self, product_id: UUID, location_id: UUID, quantity: Decimal, pointer: str | None = None) -> None:
+        """Hold `quantity` > 0. Raises InsufficientStock."""
+        self.require([Demand(product_id, location_id, quantity, pointer=pointer)])
+        self._level(product_id, location_id).reserved += quantity
+
+    def release(self, product_id: UUID, location_id: UUID, quantity: Decimal) -> None:
+        """Give back what was held."""
+        self._level(product_id, location_id).reserved -= quantity
+
+    def issue(
+        self,
+        line_id: UUID | None,
+        product_id: UUID,
+        location_id: UUID,
+        quantity: Decimal,
+        *,
+        reserved: Decimal = ZERO,
+        pointer: str | None = None,
+    ) -> Move:
+        """Take `quantity` > 0 out at the moving average; `reserved` of it ends a reservation.
+
+        Raises InsufficientStock.
+        """
+        self.require([Demand(product_id, location_id, quantity, reserved, pointer)], issue=True)
+        level, cost = self._level(product_id, location_id), self._cost(product_id)
+        value = self._share(cost, quantity)
+        level.on_hand -= quantity
+        level.reserved -= reserved
+        return self._moved(line_id, level, cost, -quantity, -value)
+
+    def receive(
+        self, line_id: UUID | None, product_id: UUID, location_id: UUID, quantity: Decimal, value: Decimal
+    ) -> Move:
+        """Put `quantity` > 0 in, worth `value` >= 0 (rounded)."""
+        level, cost = self._level(product_id, location_id), self._cost(product_id)
+        level.on_hand += quantity
+        return self._moved(line_id, level, cost, quantity, value)
+
+    # -- results ---------------------------------------------------------------------------
+
+    def postings(self, counter_role: str) -> list[Posting]:
+        """One line on @inventory for each move that has a value, in order, then the counter lines.
+
+        They must be the first lines of their entry, unless `save` is told where they begin.
+        """
+        lines = [Posting("@inventory", move.value, product_id=move.product_id) for move in self.moves if move.value]
+        taken = sum((-line.amount for line in lines if line.amount < 0), ZERO)
+        given = sum((-line.amount for line in lines if line.amount > 0), ZERO)
+        return [*lines, *(Posting(counter_role, amount) for amount in (taken, given) if amount)]
+
+    def save(
+        self,
+        work: UnitOfWork,
+        *,
+        kind: MoveKind,
+        source_type: str,
+        source_id: UUID,
+        entry_id: UUID | None,
+        date: date,
+        first_line: int = 1,
+    ) -> None:
+        """Queue levels, costs and moves, behind the entry: the moves point to its lines from `first_line` on.
+
+        `date` is the ledger's. Without any value there is no entry and `entry_id` is not used.
+        """
+        self.save_levels(work)
+        if not self.moves:
+            return
+        costs = [cost for cost in self._costs.values() if cost.moved]
+        work.save(
+            MOVE_COSTS(
+                products=[cost.row.product_id for cost in costs],
+                quantities=[cost.quantity - cost.row.quantity for cost in costs],
+                amounts=[cost.value - cost.row.value for cost in costs],
+                lasts=[cost.last for cost in costs],
+            ),
+            ADD_MOVES(
+                date=date, kind=kind, source_type=source_type, source_id=source_id, entry_id=entry_id,
+                ids=[move.id for move in self.moves],
+                products=[move.product_id for move in self.moves],
+                locations=[move.location_id for move in self.moves],
+                quantities=[move.quantity for move in self.moves],
+                amounts=[move.value for move in self.moves],
+                costs=[move.unit_cost for move in self.moves],
+                source_lines=[move.line_id for move in self.moves],
+                line_nos=self._line_numbers(first_line),
+            ),
+        )  # fmt: skip
+
+    def save_levels(self, work: UnitOfWork) -> None:
+        """Queue only the quantities: for reserving and releasing. Tells of levels that fell below reorder."""
+        changed = [
+            level
+            for level in self._levels.values()
+            if level.on_hand != level.row.on_hand or level.reserved != level.row.reserved
+        ]
+        if not changed:
+            return
+        work.save(
+            MOVE_LEVELS(
+                products=[level.row.product_id for level in changed],
+                locations=[level.row.location_id for level in changed],
+                on_hands=[level.on_hand - level.row.on_hand for level in changed],
+                reserveds=[level.reserved - level.row.reserved for level in changed],
+            )
+        )
+        for level in changed:
+            tell_if_low(work, level.row, level.available)
+
+    # -- inside ----------------------------------------------------------------------------
+
+    def _level(self, product_id: UUID, location_id: UUID) -> _Level:
+        try:
+            return self._levels[product_id, location_id]
+        except KeyError:
+            raise RuntimeError(f"the level of {product_id} in {location_id} was not loaded") from None
+
+    def _cost(self, product_id: UUID) -> _Cost:
+        try:
+            return self._costs[product_id]
+        except KeyError:
+            raise RuntimeError(f"the cost of {product_id} was not loaded") from None
+
+    def _share(self, cost: _Cost, quantity: Decimal) -> Decimal:
+        if quantity == cost.quantity:
+            return cost.value
+        return round_money(EXACT.divide(EXACT.multiply(cost.value, quantity), cost.quantity), self.currency)
+
+    def _moved(self, line_id: UUID | None, level: _Level, cost: _Cost, quantity: Decimal, value: Decimal) -> Move:
+        cost.quantity += quantity
+        cost.value += value
+        cost.moved = True
+        unit_cost = _per_unit(value, quantity)
+        cost.last = _per_unit(cost.value, cost.quantity) if cost.quantity else unit_cost
+        move = Move(level.row.product_id, level.row.location_id, quantity, value, unit_cost, line_id)
+        self.moves.append(move)
+        return move
+
+    def _line_numbers(self, first_line: int) -> list[int | None]:
+        numbers: list[int | None] = []
+        following = first_line
+        for move in self.moves:
+            numbers.append(following if move.value else None)
+            following += 1 if move.value else 0
+        return numbers
+
+
+def _insufficient(short: list[tuple[Demand, Decimal, Decimal]]) -> InsufficientStock:
+    demand, wanted, there = short[0]
+    return InsufficientStock(
+        f"{quantity_text(wanted)} asked for, {quantity_text(there)} available."
+        + (f" {len(short) - 1} more products lack." if len(short) > 1 else ""),
+        pointer=demand.pointer,
+        shortages=[
+            {
+                "product_id": str(demand.product_id),
+                "location_id": str(demand.location_id),
+                "requested": quantity_text(wanted),
+                "available": quantity_text(there),
+            }
+            for demand, wanted, there in short
+        ],
+    )

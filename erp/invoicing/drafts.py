@@ -1,0 +1,114 @@
+"""Invoices and credit notes before they are posted."""
+
+from collections.abc import Sequence
+from datetime import date
+from uuid import UUID
+
+from erp.accounting.facts import check_accounts, named_accounts
+from erp.accounting.posting import ledger_loads, open_ledger
+from erp.invoicing.document import draft_rows, invoice_view
+from erp.invoicing.lines import account_names, customer, new_lines, product_ids
+from erp.invoicing.new import NewInvoice
+from erp.invoicing.posted import draft_of, save_posted
+from erp.invoicing.repository import DROP_LINES, LINES, LOCK_INVOICE, SET_CANCELLED, SET_DRAFT
+from erp.invoicing.saving import add_document, add_lines, tell
+from erp.invoicing.schemas import CancelInvoiceInput, CreateInvoiceInput, InvoiceView, UpdateInvoiceInput
+from erp.kernel.errors import InvalidState
+from erp.numbering.service import take
+from erp.parties.facts import PartyFacts, party_facts
+from erp.pricing.facts import SellingFacts, selling_facts, tax_defaults
+from tenancy.work import UnitOfWork
+
+
+def save_draft(work: UnitOfWork, new: NewInvoice) -> InvoiceView:
+    """Queue a draft. Raises NegativeTotal."""
+    row, lines = draft_rows(work, new)
+    add_document(work, row, lines)
+    tell(work, row, "created")
+    return invoice_view(row, lines, None)
+
+
+async def create_invoice(work: UnitOfWork, data: CreateInvoiceInput) -> InvoiceView:
+    """A document of its own, without an order: a draft, or posted at once."""
+    on = data.date or work.today
+    names = account_names(data.lines)
+    facts = (
+        party_facts(data.party_id),
+        selling_facts(product_ids(data.lines), on),
+        named_accounts(name for name, _ in names),
+    )
+    if not data.post:
+        # No period is locked: a draft must not stand in the way of closing one.
+        parties, products, accounts = await work.load(*facts)
+        check_accounts(accounts, names)
+        return save_draft(work, _new_invoice(work, data, on, parties, products))
+    periods, roles, parties, products, accounts = await work.load(*ledger_loads(on), *facts)
+    check_accounts(accounts, names)
+    new = _new_invoice(work, data, on, parties, products)
+    ledger = open_ledger(periods, roles, on, strict_date=data.strict_date)
+    [number] = await take(work, ledger.date, new.kind)
+    return save_posted(work, ledger, new, number)
+
+
+def _new_invoice(
+    work: UnitOfWork,
+    data: CreateInvoiceInput,
+    on: date,
+    parties: Sequence[PartyFacts],
+    products: Sequence[SellingFacts],
+) -> NewInvoice:
+    party = customer(parties, data.party_id)
+    defaults = tax_defaults(work.tenant.settings)
+    return NewInvoice(
+        party_id=party.id, date=on, lines=new_lines(data.lines, products), kind=data.kind,
+        prices_include_tax=defaults.prices_include_tax if data.prices_include_tax is None else data.prices_include_tax,
+        tax_rounding=data.tax_rounding or defaults.rounding, payment_terms_days=party.payment_terms_days,
+        due_date=data.due_date, external_id=data.external_id, text=data.text,
+    )  # fmt: skip
+
+
+async def update_draft(work: UnitOfWork, invoice_id: UUID, data: UpdateInvoiceInput) -> InvoiceView:
+    """Replace the draft's content. A draft of an order follows its order and is not edited here."""
+    names = account_names(data.lines)
+    found, products, accounts = await work.load(
+        LOCK_INVOICE(invoice_id=invoice_id),
+        selling_facts(product_ids(data.lines), data.date),
+        named_accounts(name for name, _ in names),
+    )
+    before = draft_of(found, invoice_id)
+    work.check_version(before.version)
+    if before.order_id is not None:
+        raise InvalidState("This draft belongs to an order.", order_id=str(before.order_id), state=before.state)
+    check_accounts(accounts, names)
+    new = NewInvoice(
+        id=before.id, party_id=before.party_id, date=data.date, lines=new_lines(data.lines, products),
+        kind="invoice" if before.kind == "invoice" else "credit_note",
+        prices_include_tax=before.prices_include_tax if data.prices_include_tax is None else data.prices_include_tax,
+        tax_rounding=data.tax_rounding or ("document" if before.tax_rounding == "document" else "line"),
+        due_date=data.due_date or data.date + (before.due_date - before.date),
+        external_id=before.external_id, text=data.text,
+    )  # fmt: skip
+    row, lines = draft_rows(work, new)
+    row = row._replace(version=before.version + 1, created_at=before.created_at)
+    work.save(
+        DROP_LINES(invoice_id=invoice_id),
+        SET_DRAFT(
+            invoice_id=invoice_id, new_date=row.date, new_due_date=row.due_date,
+            new_prices_include_tax=row.prices_include_tax, new_tax_rounding=row.tax_rounding, new_net=row.net,
+            new_tax=row.tax, new_gross=row.gross, new_line_count=row.line_count, new_text=row.text,
+        ),
+    )  # fmt: skip
+    add_lines(work, row, lines)
+    tell(work, row, "updated", before=before)
+    return invoice_view(row, lines, None)
+
+
+async def cancel_draft(work: UnitOfWork, invoice_id: UUID, data: CancelInvoiceInput) -> InvoiceView:
+    """Give a draft up. It never had a number; what is posted is credited instead."""
+    found, lines = await work.load(LOCK_INVOICE(invoice_id=invoice_id), LINES(invoice_id=invoice_id))
+    before = draft_of(found, invoice_id)
+    work.check_version(before.version)
+    row = before._replace(state="cancelled", version=before.version + 1)
+    work.save(SET_CANCELLED(invoice_id=invoice_id))
+    tell(work, row, "cancelled", before=before, reason=data.reason)
+    return invoice_view(row, lines, None)

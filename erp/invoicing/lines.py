@@ -1,0 +1,77 @@
+"""From the lines of a request to the lines of an invoice: products fill in what was left out. Pure."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from uuid import UUID
+
+from erp.invoicing.new import NewInvoiceLine
+from erp.invoicing.schemas import InvoiceLineInput
+from erp.kernel.errors import Invalid, UnknownReference
+from erp.kernel.text import decimal
+from erp.parties.errors import NotACustomer, PartyInactive
+from erp.parties.facts import PartyFacts
+from erp.pricing.facts import SellingFacts
+
+
+def customer(parties: Sequence[PartyFacts], party_id: UUID) -> PartyFacts:
+    """Raises UnknownReference, PartyInactive, NotACustomer."""
+    if not parties:
+        raise UnknownReference("There is no such party.", pointer="/party_id", party_id=str(party_id))
+    [party] = parties
+    if not party.active:
+        raise PartyInactive(f"Party {party.code} is inactive.", pointer="/party_id", party_id=str(party_id))
+    if not party.is_customer:
+        raise NotACustomer(f"Party {party.code} is not a customer.", pointer="/party_id", party_id=str(party_id))
+    return party
+
+
+def product_ids(lines: Sequence[InvoiceLineInput]) -> list[UUID]:
+    return sorted({line.product_id for line in lines if line.product_id is not None})
+
+
+def account_names(lines: Sequence[InvoiceLineInput]) -> list[tuple[str, str]]:
+    """(account as named, JSON pointer)."""
+    return [(line.account, f"/lines/{index}/account") for index, line in enumerate(lines)]
+
+
+def new_lines(lines: Sequence[InvoiceLineInput], products: Sequence[SellingFacts]) -> list[NewInvoiceLine]:
+    """Raises UnknownReference, Invalid and NoTaxRate, with the line they are about."""
+    known = {product.product_id: product for product in products}
+    return [_new_line(line, known, f"/lines/{index}") for index, line in enumerate(lines)]
+
+
+def _new_line(line: InvoiceLineInput, known: dict[UUID, SellingFacts], pointer: str) -> NewInvoiceLine:
+    product = None
+    if line.product_id is not None and (product := known.get(line.product_id)) is None:
+        raise UnknownReference("There is no such product.", pointer=f"{pointer}/product_id", id=str(line.product_id))
+    return NewInvoiceLine(
+        product_id=line.product_id,
+        description=_given(line.description, product and product.name, f"{pointer}/description"),
+        quantity=decimal(line.quantity),
+        unit_price=_number(line.unit_price, product and product.sale_price, f"{pointer}/unit_price"),
+        tax_rate=_tax_rate(line, product, f"{pointer}/tax_rate"),
+        discount_percent=decimal(line.discount_percent),
+        tax_group_id=product.tax_group_id if product and line.tax_rate is None else None,
+        unit_code=product.unit_code if product else "",
+        account=line.account,
+    )
+
+
+def _tax_rate(line: InvoiceLineInput, product: SellingFacts | None, pointer: str) -> Decimal:
+    if line.tax_rate is not None or product is None:
+        return _number(line.tax_rate, None, pointer)
+    return product.tax_rate
+
+
+def _number(given: str | None, otherwise: Decimal | None, pointer: str) -> Decimal:
+    if given is not None:
+        return decimal(given)
+    if otherwise is None:
+        raise Invalid("The line has no product that says this, so it has to be given.", pointer=pointer)
+    return otherwise
+
+
+def _given(given: str | None, otherwise: str | None, pointer: str) -> str:
+    if (text := given or otherwise) is None:
+        raise Invalid("A line without a product needs a description.", pointer=pointer)
+    return text

@@ -1,0 +1,41 @@
+"""What parties refuse, and which database constraint means what to a client."""
+
+from db.constraints import on_violation
+from db.errors import DomainError, Duplicate
+
+
+class PartyInactive(DomainError):
+    """The party was deactivated and takes no new documents.
+
+    Fix: activate it again, or name another party.
+    """
+
+    code = "party-inactive"
+    title = "The party is inactive"
+    status = 422
+
+
+class NotACustomer(DomainError):
+    """The document sells to a party that is not marked as a customer.
+
+    Fix: name a customer, or set `is_customer` on the party.
+    """
+
+    code = "not-a-customer"
+    title = "The party is not a customer"
+    status = 422
+
+
+class NotASupplier(DomainError):
+    """The document buys from a party that is not marked as a supplier.
+
+    Fix: name a supplier, or set `is_supplier` on the party.
+    """
+
+    code = "not-a-supplier"
+    title = "The party is not a supplier"
+    status = 422
+
+
+on_violation("parties_code_key", Duplicate, fields=["code"], pointer="/code")
+on_violation("parties_external_id_key", Duplicate, fields=["external_id"], pointer="/external_id")

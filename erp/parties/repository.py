@@ -1,0 +1,54 @@
+"""Write-side statements of parties."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import bindparam, insert, select, update
+
+from db.statement import TENANT, Statement
+from erp.parties.models import parties
+
+
+class PartyRow(NamedTuple):
+    """`addresses` and `contacts` as stored: lists of plain objects."""
+
+    id: UUID
+    version: int
+    code: str
+    name: str
+    is_customer: bool
+    is_supplier: bool
+    email: str | None
+    phone: str | None
+    tax_id: str | None
+    country: str | None
+    payment_terms_days: int
+    credit_limit: Decimal | None
+    addresses: list[dict[str, Any]]
+    contacts: list[dict[str, Any]]
+    active: bool
+    external_id: str | None
+    created_at: datetime
+
+
+COLUMNS = tuple(parties.c[name] for name in PartyRow._fields)
+#: What a client may change.
+CHANGING = tuple(name for name in PartyRow._fields if name not in ("id", "version", "created_at"))
+
+LOCK_PARTY: Statement[PartyRow] = Statement(
+    select(*COLUMNS).where(parties.c.tenant_id == TENANT, parties.c.id == bindparam("party_id")).with_for_update(),
+    PartyRow,
+)
+ADD_PARTY: Statement[tuple[()]] = Statement(
+    insert(parties).values(
+        tenant_id=TENANT, id=bindparam("id"), created_at=bindparam("created_at"),
+        **{name: bindparam(name) for name in CHANGING},
+    )
+)  # fmt: skip
+SET_PARTY: Statement[tuple[()]] = Statement(
+    update(parties)
+    .where(parties.c.tenant_id == TENANT, parties.c.id == bindparam("party_id"))
+    .values(version=parties.c.version + 1, **{name: bindparam(name) for name in CHANGING})
+)

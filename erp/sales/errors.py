@@ -1,0 +1,76 @@
+"""What selling refuses, and which database constraint means what to a client."""
+
+from db.constraints import on_violation
+from db.errors import DomainError
+from erp.kernel.errors import InvalidState
+
+
+class NotACustomer(DomainError):
+    """The party is not a customer, or no longer active.
+
+    Fix: mark the party as a customer, or name another one.
+    """
+
+    code = "not-a-customer"
+    title = "The party is not an active customer"
+    status = 422
+
+
+class ProductNotSold(DomainError):
+    """The product is inactive or has no tax rate valid on the order's date, so it cannot be sold.
+
+    Fix: take the product back into use, or give its tax group a rate for that day.
+    """
+
+    code = "product-not-sold"
+    title = "The product cannot be sold"
+    status = 422
+
+
+class PriceUnknown(DomainError):
+    """The line names no price and the product has none.
+
+    Fix: give `unit_price`, or set the product's sale price.
+    """
+
+    code = "price-unknown"
+    title = "There is no price"
+    status = 422
+
+
+class UnknownUnit(DomainError):
+    """The product is not sold in this unit.
+
+    Fix: use the product's own unit, or give the product a conversion for this one.
+    """
+
+    code = "unknown-unit"
+    title = "The product is not sold in this unit"
+    status = 422
+
+
+class MoreThanOpen(DomainError):
+    """More would be delivered, invoiced, cancelled or returned than is left of the line.
+
+    Fix: ask for at most `open`.
+    """
+
+    code = "more-than-open"
+    title = "More than is left of the line"
+
+
+class NothingToDo(DomainError):
+    """Nothing of the order is left for this step: all of it is done, cancelled or not in stock.
+
+    Fix: read the order's lines; receive goods when they are on backorder.
+    """
+
+    code = "nothing-to-do"
+    title = "There is nothing left to do"
+
+
+on_violation("sales_order_lines_delivered_check", MoreThanOpen)
+on_violation("sales_order_lines_cancelled_check", MoreThanOpen)
+on_violation("sales_order_lines_returned_check", MoreThanOpen)
+on_violation("delivery_lines_returned_check", MoreThanOpen)
+on_violation("sales_order_lines_total_check", InvalidState)
