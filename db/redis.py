@@ -50,18 +50,19 @@ def connect(url: str, *, timeout: float, connections: int = 32) -> Redis:
     for queue and locks. Nothing is retried here: a caller that can do without Redis goes on at once.
     Errors: redis.exceptions.ConnectionError (away, or every connection busy) and TimeoutError.
     """
+    sockets: dict[str, Any] = {} if url.startswith("unix:") else {"socket_keepalive": True}
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=connections,
         timeout=timeout,
         socket_timeout=timeout,
         socket_connect_timeout=CONNECT_TIMEOUT,
-        socket_keepalive=True,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
         # No HELLO and no CLIENT SETINFO: two round trips less on every new connection.
         protocol=2,
         driver_info=None,
+        **sockets,
     )
     return CountedRedis(connection_pool=pool)
 

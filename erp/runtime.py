@@ -5,16 +5,25 @@ Built from settings by the composition roots of the API, the workers and the coo
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psycopg
+from redis.asyncio import Redis
 
 from db.errors import DomainError
 from db.pool import Pool, observe_flushes
 from db.redis import connect
 from db.replicas import Replica, ReplicaSet
 from erp.settings import Settings
-from fleet.metrics import db_transaction_retries_total, observe_lock, replica_eligible, replica_lag_seconds, watch_pool
+from fleet.metrics import (
+    db_transaction_retries_total,
+    observe_lock,
+    rate_limit_local_total,
+    replica_eligible,
+    replica_lag_seconds,
+    watch_pool,
+)
 from fleet.tracing import Tracing, configure_tracing, record_flush
 from tenancy.admission import Gatekeeper
 from tenancy.database import TenantDatabase
@@ -41,6 +50,7 @@ class Runtime:
     database: TenantDatabase
     platform: PlatformDatabase
     tracing: Tracing
+    redis_clients: Mapping[str, Redis]
 
     async def open(self) -> None:
         """Connect, check the fences, start watching the replicas.
@@ -71,6 +81,8 @@ class Runtime:
         await self.replicas.stop()
         await self.gatekeeper.close()
         await self.locks.close()
+        for client in self.redis_clients.values():
+            await client.aclose()
         for pool in (*self.replica_pools, self.platform_pool, self.primary):
             await pool.close()
         self.tracing.close()
@@ -87,7 +99,15 @@ def build_runtime(settings: Settings, *, bounds: Bounds | None = None, deadline:
         for number, url in enumerate(settings.replica_urls, 1)
     )
     replicas = ReplicaSet([Replica(pool.name, pool) for pool in readers], primary, on_sample=_note_replica)
-    locks = LockService(connect(settings.redis_locks_url, timeout=0.5), holder=settings.instance, observe=observe_lock)
+    clients = {
+        "locks": connect(settings.redis_locks_url, timeout=0.5),
+        "sessions": connect(settings.redis_sessions_url, timeout=0.05),
+        "queue": connect(settings.redis_queue_url, timeout=0.5),
+        "cache": connect(settings.redis_cache_url, timeout=0.05),
+    }
+    locks = LockService(
+        clients["locks"], ttl=10.0, holder=settings.instance, observe=observe_lock
+    )
     database = TenantDatabase(
         primary,
         locks=locks,
@@ -103,11 +123,16 @@ def build_runtime(settings: Settings, *, bounds: Bounds | None = None, deadline:
         replica_pools=readers,
         replicas=replicas,
         locks=locks,
-        gatekeeper=Gatekeeper(connect(settings.redis_sessions_url, timeout=0.05), instances=settings.api_instances),
-        identity=Identity(primary, pepper=settings.token_secret, operator_key=settings.operator_key),
+        gatekeeper=Gatekeeper(
+            clients["sessions"],
+            instances=settings.api_instances,
+            observe=_note_admission,
+        ),
+        identity=Identity(primary, operator_key=settings.operator_key),
         database=database,
         platform=PlatformDatabase(platform_pool),
         tracing=tracing,
+        redis_clients=clients,
     )
 
 
@@ -120,6 +145,11 @@ def _pool(settings: Settings, url: str, name: str, size: int) -> Pool:
         prepared=settings.prepared_statements,
         application=settings.instance,
     )
+
+
+def _note_admission(event: str, detail: str) -> None:
+    if event == "degraded":
+        rate_limit_local_total.inc()
 
 
 def _note_replica(replica: Replica) -> None:

@@ -94,6 +94,10 @@ class Gatekeeper:
         """Connect ahead of the first request; harmless when Redis is away."""
         await self._channel.open()
 
+    async def flush(self) -> None:
+        """Wait until what was remembered so far has reached Redis (or Redis turned out to be away)."""
+        await self._writes.flush()
+
     async def close(self) -> None:
         """Send what is still to be remembered and disconnect."""
         await self._writes.close()

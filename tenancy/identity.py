@@ -17,7 +17,7 @@ import psycopg
 
 from db.errors import PrimaryUnavailable
 from db.pool import Pool, flush
-from tenancy.api_keys import FIND_KEY, KeyRecord, PresentedKey, hash_secret, parse_key
+from tenancy.api_keys import FIND_KEY, KeyRecord, NewKey, PresentedKey, hash_secret, mint_key, parse_key
 from tenancy.caller import Caller, TenantFacts
 from tenancy.errors import TenantSuspended, Unauthorized
 from tenancy.permissions import ROLES
@@ -50,14 +50,12 @@ class Identity:
         self,
         primary: Pool,
         *,
-        pepper: str,
         operator_key: str,
         remember: float = 60.0,
         remember_unversioned: float = 2.0,
         capacity: int = 10_000,
     ) -> None:
         self._primary = primary
-        self._pepper = pepper
         self._operator_digest = sha256(operator_key.encode()).digest()
         self._remember = remember
         self._remember_unversioned = remember_unversioned
@@ -74,6 +72,11 @@ class Identity:
         if known is not None and time.monotonic() - known.loaded_at < self._remember:
             return known
         return await self._load(token, digest, None)
+
+    @staticmethod
+    def mint(tenant_id: UUID) -> NewKey:
+        """A fresh key that this service will recognise once its hash is stored."""
+        return mint_key(tenant_id)
 
     async def confirm(self, token: str, credential: Credential, version: str | None) -> Credential:
         """The same credential while its version holds, else loaded anew. Raises as authenticate.
@@ -120,7 +123,7 @@ class Identity:
     def _genuine(self, key: PresentedKey, record: KeyRecord | None) -> KeyRecord:
         """The same work whether or not the row exists, so that time tells nothing."""
         stored = bytes(record.secret_hash) if record else _UNKNOWN_SECRET
-        if not hmac.compare_digest(hash_secret(key.secret, self._pepper), stored) or record is None:
+        if not hmac.compare_digest(hash_secret(key.secret), stored) or record is None:
             raise Unauthorized("The API key is unknown, expired or revoked.")
         if record.state != "active" or _expired(record.expires_at):
             raise Unauthorized("The API key is unknown, expired or revoked.")

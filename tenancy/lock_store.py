@@ -44,7 +44,11 @@ class LockScripts:
 
 
 class LockObserver(Protocol):
-    """Told about every lock: event is acquired, handed_over, timeout, degraded, lost or release_failed."""
+    """Told about every lock set.
+
+    `acquired`, `handed_over`, `degraded` and `timeout` with the seconds waited, `released` with the seconds
+    held; `lost` and `release_failed` with 0.
+    """
 
     def __call__(self, event: str, kind: str, seconds: float) -> None: ...
 
@@ -67,6 +71,7 @@ class LockStore:
         self._scripts = scripts
         self._observe = observe
         self._held: set[Lease] = set()
+        self._closed = False
         self._releasing = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -117,6 +122,7 @@ class LockStore:
 
     async def close(self) -> None:
         """Release what is still held and wait (bounded) until Redis has answered."""
+        self._closed = True
         for lease in list(self._held):
             self.release(lease)
         try:
@@ -125,12 +131,12 @@ class LockStore:
         except TimeoutError:
             logger.warning("locks are left to expire: Redis did not answer the release")
 
-    def _degraded(self, lease: Lease, error: RedisError) -> Lease:
+    @staticmethod
+    def _degraded(lease: Lease, error: RedisError) -> Lease:
         logger.log(
             logging.DEBUG if isinstance(error, Resting) else logging.WARNING,
             "going on without Redis locks: %s", error,
         )  # fmt: skip
-        self._observe("degraded", kind_of(lease.keys[0]), 0.0)
         return replace(lease, degraded=True, sent=not isinstance(error, Resting))
 
     def _released(self, lease: Lease, released: Any, error: BaseException | None) -> None:
@@ -141,7 +147,7 @@ class LockStore:
         if error is None:
             if released < len(lease.keys) and not lease.degraded and not lease.lost:
                 self._lose(lease)
-        elif loop.time() < lease.expires_at:
+        elif loop.time() < lease.expires_at and not self._closed:
             # Left alone it would keep the others waiting for the rest of its time to live.
             loop.call_later(RELEASE_AGAIN, self._send_release, lease)
         else:
@@ -164,7 +170,7 @@ class LockStore:
     def _renew(self, lease: Lease, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
         if now - lease.taken_at > LONGEST_HOLD:
-            logger.error("a lock held for %.0f s is no longer renewed: %s", now - lease.taken_at, lease.keys)
+            logger.error("a lock held for %.0f s is no longer renewed: %s", now - lease.taken_at, lease.keys[0])
             return
         self._scripts.extend.post(
             self._channel, lease.keys, lease.token, self._ttl_ms,
@@ -186,5 +192,7 @@ class LockStore:
 
     def _lose(self, lease: Lease) -> None:
         lease.lost = True
-        logger.warning("a lock was lost while held (expired, flushed or forced): %s", lease.keys)
+        logger.warning(
+            "a lock was lost while held (expired, flushed or forced): %s, %d keys", lease.keys[0], len(lease.keys)
+        )
         self._observe("lost", kind_of(lease.keys[0]), 0.0)

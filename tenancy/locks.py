@@ -34,11 +34,12 @@ MAX_HAND_OVER_SECONDS = 0.05
 
 @dataclass(slots=True, eq=False)
 class Handle:
-    """What `acquire` returns and `release` wants back. `waited` in seconds."""
+    """What `acquire` returns and `release` wants back. `waited` in seconds, `taken_at` event-loop time."""
 
     names: tuple[str, ...]
     lease: Lease | None
     waited: float = 0.0
+    taken_at: float = 0.0
     released: bool = False
 
     @property
@@ -132,16 +133,18 @@ class LockService:
         except StillBusy as busy:
             self._observe("timeout", kind_of(busy.key), loop.time() - started)
             raise _timeout(busy.key.removeprefix(prefix)) from None
-        waited = loop.time() - started
-        if not lease.degraded:
-            self._observe("handed_over" if lease.hand_overs else "acquired", kind_of(full[0]), waited)
-        return Handle(names, lease, waited)
+        now = loop.time()
+        how = "degraded" if lease.degraded else "handed_over" if lease.hand_overs else "acquired"
+        self._observe(how, kind_of(full[0]), now - started)
+        return Handle(names, lease, now - started, now)
 
     def release(self, handle: Handle) -> None:
         """Let go: at once to a waiter of this process, else by a message nobody waits for. Idempotent."""
         if handle.released or handle.lease is None:
             return
         handle.released = True
+        held = asyncio.get_running_loop().time() - handle.taken_at
+        self._observe("released", kind_of(handle.lease.keys[0]), held)
         self._part_with(handle.lease)
 
     @asynccontextmanager

@@ -135,6 +135,7 @@ class UnitOfWork:
         self._events: list[Event] = []
         self._entries: list[AuditEntry] = []
         self._held: list[Any] = []
+        self._locked: set[str] = set()
         self._after_commit: list[Callable[[], Awaitable[None]]] = []
 
     @property
@@ -255,7 +256,10 @@ class UnitOfWork:
 
     async def hold_locks(self, keys: Iterable[str]) -> None:
         """Take tenant-namespaced locks until the transaction has ended. Raises LockTimeout."""
-        self._held.append(await self._locks.acquire(self.tenant_id, keys))
+        missing = set(keys) - self._locked  # several commands of one batch may name the same record
+        if missing:
+            self._held.append(await self._locks.acquire(self.tenant_id, missing))
+            self._locked |= missing
 
     # -- what TenantDatabase does ----------------------------------------------------------
 
@@ -294,7 +298,7 @@ class UnitOfWork:
         finally:
             for handle in self._held:
                 self._locks.release(handle)
-            self._held = []
+            self._held, self._locked = [], set()
 
     async def run_after_commit(self) -> None:
         for action in self._after_commit:

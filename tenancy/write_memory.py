@@ -43,6 +43,7 @@ class WriteMemory:
         self._bumps: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._sending = 0
+        self._closed = False
 
     def begin(self, key: str, slot: int | None) -> None:
         """A write was admitted in `slot`; None when Redis was away and knows nothing of it."""
@@ -69,13 +70,18 @@ class WriteMemory:
             return False
         return True
 
-    async def close(self) -> None:
-        """Send what is gathered and wait (bounded) for the answer."""
+    async def flush(self) -> None:
+        """Send what is gathered now and wait (bounded) for the answer."""
         if self._timer is not None:
             self._timer.cancel()
-            self._flush(asyncio.get_running_loop())
+            self._send(asyncio.get_running_loop())
         if self._sending:
-            await asyncio.wait([self._channel.send("PING")])
+            await asyncio.wait([self._channel.send("PING")])  # answered after what was sent before it
+
+    async def close(self) -> None:
+        """The last flush; what Redis does not hear now is forgotten."""
+        self._closed = True
+        await self.flush()
 
     def _keep(self, entries: list[_Finished], loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         room = MAX_KEPT - len(self._finished)
@@ -85,10 +91,10 @@ class WriteMemory:
         self._schedule(loop, seconds)
 
     def _schedule(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
-        if self._timer is None:
-            self._timer = loop.call_later(seconds, self._flush, loop)
+        if self._timer is None and not self._closed:
+            self._timer = loop.call_later(seconds, self._send, loop)
 
-    def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _send(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
         gathered, self._finished = self._finished, []
         young = [entry for entry in gathered if loop.time() - entry.at < FORGET_SECONDS]

@@ -131,7 +131,7 @@ def env() -> None:
 
 def bring_up(layout: Layout) -> FleetStatus:
     """Start the supervisor in the background and wait until all is ready; exits with the reason if not."""
-    log = layout.root.parent / layout.root.name / "logs" / "supervisor.log"
+    log = layout.log("supervisor")
     with open_log(log) as output:
         process = subprocess.Popen(
             (sys.executable, "-m", "deploy.local.supervisor"),
@@ -188,17 +188,18 @@ def end_leftovers(layout: Layout) -> bool:
 
 
 def _watch_start(layout: Layout, process: "subprocess.Popen[bytes]") -> FleetStatus | None:
+    """Show the start until all is ready; None when it failed. Another `up` may have been first: then its start."""
     deadline = time.monotonic() + START_SECONDS
     with Live(console=console, refresh_per_second=8) as live:
         while time.monotonic() < deadline:
             ended = process.poll() is not None
+            if ended and not is_supervised(layout):
+                return None
             found = read_status(layout)
-            if found is not None and found.pid == process.pid:
+            if found is not None and (ended or found.pid == process.pid):
                 live.update(_steps(found))
                 if found.phase == "running":
                     return found
-            if ended:
-                return None
             time.sleep(0.1)
     return None
 

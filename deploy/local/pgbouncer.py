@@ -98,7 +98,7 @@ class PgBouncer:
             "server_idle_timeout = 300\nserver_connect_timeout = 3\nserver_login_retry = 1\n"
             "query_wait_timeout = 3\n"  # refuse in time: the caller's own pool waits for one second
             "server_fast_close = 1\ntcp_keepalive = 1\nlog_connections = 0\nlog_disconnections = 0\n"
-            "log_stats = 0\nignore_startup_parameters = extra_float_digits,options\n" + prepared
+            "log_stats = 0\nignore_startup_parameters = extra_float_digits\n" + prepared
         )
 
     def _database(self, alias: str, server: PostgresServer, size: int) -> str:

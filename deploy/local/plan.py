@@ -93,7 +93,7 @@ class Plan:
             ),
             *("--timeout-graceful-shutdown", str(GRACE_SECONDS)),
         )
-        return Member(self._python(name, "api", command), lambda: answers(port, READY_PATH), port)
+        return Member(self._python(name, "api", command), lambda: answers(port), port)
 
     def _worker(self, queue: str) -> Member:
         name = f"worker-{queue}"
@@ -102,12 +102,12 @@ class Plan:
             *("-m", "dramatiq", "workers.main", "--queues", queue, "--processes", "1"),
             *("--threads", str(THREADS), "--worker-shutdown-timeout", str(GRACE_SECONDS * 1_000)),
         )
-        return Member(self._python(name, "worker", command, port), lambda: answers(port, "/metrics"), port)
+        return Member(self._python(name, "worker", command, port), lambda: answers(port), port)
 
     def _coordinator(self, name: str) -> Member:
         port = self.options.ports[name]
         program = self._python(name, "coordinator", ("-m", "workers.coordinator"), port)
-        return Member(program, lambda: answers(port, "/metrics"), port)
+        return Member(program, lambda: answers(port), port)
 
     def _python(self, name: str, role: str, arguments: Sequence[str], metrics_port: int = 0) -> Program:
         told = self.endpoints.environment(name, role, public_url=self.url, metrics_port=metrics_port)
@@ -123,10 +123,10 @@ class Plan:
         )
 
 
-def answers(port: int, path: str) -> bool:
-    """True when a GET on the loopback port is answered with 2xx within a second."""
+def answers(port: int) -> bool:
+    """True when the process on the port says within a second that it is ready."""
     try:
-        return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=1.0, trust_env=False).is_success
+        return httpx.get(f"http://127.0.0.1:{port}{READY_PATH}", timeout=1.0, trust_env=False).is_success
     except httpx.HTTPError:
         return False
 

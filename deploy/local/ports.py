@@ -61,7 +61,8 @@ def holder(port: int) -> str | None:
         return None
     for folder in Path("/proc").glob("[0-9]*"):
         if _open_files(folder) & inodes:
-            return f"pid {folder.name} ({(folder / 'comm').read_text().strip()})"
+            with contextlib.suppress(OSError):  # ended meanwhile
+                return f"pid {folder.name} ({(folder / 'comm').read_text().strip()})"
     return None
 
 

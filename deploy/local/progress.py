@@ -24,6 +24,8 @@ class Journal:
 
     def phase(self, phase: str, message: str = "") -> None:
         self._change(msgspec.structs.replace(self._status, phase=phase, message=message))
+        if self._show is not None:
+            self._show(f"{phase}: {self._status.url}")
 
     def children(self, children: tuple[ChildStatus, ...]) -> None:
         self._change(msgspec.structs.replace(self._status, children=children))

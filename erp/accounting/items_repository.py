@@ -55,6 +55,9 @@ class AllocationRow(NamedTuple):
     date: Date
     entry_id: UUID | None
     pair_id: UUID | None
+    document_type: str
+    document_id: UUID
+    document_number: str
     reversed: bool
 
 
@@ -93,8 +96,16 @@ _ALLOCATIONS = select(
     allocations.c.date,
     allocations.c.entry_id,
     allocations.c.pair_id,
+    open_items.c.document_type,
+    open_items.c.document_id,
+    open_items.c.document_number,
     exists().where(_taken_back.c.tenant_id == TENANT, _taken_back.c.reverses_id == allocations.c.id),
-).where(allocations.c.tenant_id == TENANT, allocations.c.reverses_id.is_(None))
+).where(
+    allocations.c.tenant_id == TENANT,
+    allocations.c.reverses_id.is_(None),
+    open_items.c.tenant_id == TENANT,
+    open_items.c.id == allocations.c.open_item_id,
+)
 
 _counter = bindparam("counter_id", type_=Uuid)
 #: A payment is the counter itself; a credit note is it through its open item.

@@ -1,6 +1,6 @@
 """The ledger's tables. Amounts are signed: debit above zero, credit below."""
 
-from sqlalchemy import Boolean, Column, Date, DateTime, Integer, Numeric, Table, Text, Uuid
+from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Integer, Numeric, Table, Text, Uuid
 
 from db.metadata import metadata
 
@@ -77,6 +77,7 @@ journal_lines = Table(
     Column("party_id", Uuid),
     Column("product_id", Uuid),
     Column("text", Text),
+    Column("position", BigInteger),
 )  # fmt: skip
 
 balance_snapshots = Table(

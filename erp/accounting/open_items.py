@@ -51,6 +51,7 @@ __all__ = [
     "find_item",
     "lock_items",
     "lock_settled_items",
+    "made_row",
     "new_item_row",
     "pair",
     "save_allocations",
@@ -201,6 +202,14 @@ def _too_much(
     if item is not None:
         facts["open_item_id"] = str(item.id)
     return OverAllocation(f"{document} has {left} left, {asked} would be allocated.", pointer=pointer, **facts)
+
+
+def made_row(allocation: Allocation, item: OpenItemRow) -> AllocationRow:
+    """The row `allocations_by` will read back for an allocation just made."""
+    return AllocationRow(
+        allocation.id, item.id, allocation.counter_type, allocation.counter_id, allocation.amount, allocation.date,
+        allocation.entry_id, allocation.pair_id, item.document_type, item.document_id, item.document_number, False,
+    )  # fmt: skip
 
 
 def chosen_allocations(allocations: Sequence[AllocationRow], ids: Iterable[UUID]) -> list[AllocationRow]:

@@ -8,6 +8,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Subquery,
+    Uuid,
     and_,
     bindparam,
     case,
@@ -22,6 +23,7 @@ from sqlalchemy import Date as SqlDate
 
 from db.statement import TENANT, Statement
 from erp.accounting.models import accounts, allocations, balance_snapshots, journal_lines, open_items, periods
+from erp.parties.models import parties
 
 
 class BalanceRow(NamedTuple):
@@ -36,6 +38,8 @@ class AgedRow(NamedTuple):
     """Amounts still open by days past the due date; credit notes negative."""
 
     party_id: UUID
+    code: str
+    name: str
     not_due: Decimal
     days_1_30: Decimal
     days_31_60: Decimal
@@ -100,7 +104,7 @@ def _balances(movements: Subquery, *, outer: bool, of_account: tuple[ColumnEleme
 
 TRIAL_BALANCE: Statement[BalanceRow] = Statement(_balances(_movements(), outer=False), BalanceRow)
 
-_one_account = accounts.c.code == bindparam("account")
+_one_account = accounts.c.id == bindparam("account_id", type_=Uuid)
 ACCOUNT_BALANCE: Statement[BalanceRow] = Statement(
     _balances(_movements(_one_account), outer=True, of_account=(_one_account,)), BalanceRow
 )
@@ -139,6 +143,8 @@ def _aged(side: str, growing: str) -> Select[Any]:
     return (
         select(
             items.c.party_id,
+            parties.c.code,
+            parties.c.name,
             bucket(items.c.late <= 0),
             bucket(items.c.late.between(1, 30)),
             bucket(items.c.late.between(31, 60)),
@@ -146,9 +152,10 @@ def _aged(side: str, growing: str) -> Select[Any]:
             bucket(items.c.late > 90),
             func.sum(items.c.left),
         )
-        .group_by(items.c.party_id)
+        .join(parties, and_(parties.c.tenant_id == TENANT, parties.c.id == items.c.party_id))
+        .group_by(items.c.party_id, parties.c.code, parties.c.name)
         .having(func.bool_or(items.c.left != 0))
-        .order_by(items.c.party_id)
+        .order_by(parties.c.code)
     )
 
 

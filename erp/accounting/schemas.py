@@ -239,6 +239,8 @@ class AgedPartyView(Struct, frozen=True, kw_only=True):
     """What one party owes (or is owed), by days past the due date on `as_of`; credit notes count negative."""
 
     party_id: UUID
+    code: str
+    name: str
     not_due: str
     days_1_30: str
     days_31_60: str

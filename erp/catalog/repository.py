@@ -123,7 +123,9 @@ _also_in = (
     select(
         func.array_agg(
             aggregate_order_by(
-                array([_other.c.code, cast(product_units.c.numerator, Text), cast(product_units.c.denominator, Text)]),
+                array(
+                    [_other.c.code, cast(product_units.c.numerator, Text), cast(product_units.c.denominator, Text)]
+                ),
                 _other.c.code,
             )
         )

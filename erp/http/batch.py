@@ -76,7 +76,13 @@ class _Step:
 def batch_router(commands: Mapping[str, Command]) -> Router:
     """The route over every command of the application, by name."""
 
-    @post("/batch", status_code=200, summary="Run several commands in one transaction", tags=["Batch and bulk"])
+    @post(
+        "/batch",
+        status_code=200,
+        summary="Run several commands in one transaction",
+        tags=["Batch and bulk"],
+        opt={"key": "required"},
+    )
     async def run_batch(request: ApiRequest, data: BatchInput) -> Reply[BatchView]:
         """All operations take effect or none does; a refusal names the operation in `pointer`.
 

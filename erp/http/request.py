@@ -15,6 +15,7 @@ from tenancy.admission import Admission
 from tenancy.caller import Caller
 from tenancy.database import TenantDatabase
 from tenancy.errors import Unauthorized
+from tenancy.platform import PlatformDatabase
 
 
 class ApiRequest(Request[Any, Any, State]):
@@ -36,6 +37,11 @@ class ApiRequest(Request[Any, Any, State]):
     @property
     def database(self) -> TenantDatabase:
         return self.context.services.database
+
+    @property
+    def platform(self) -> PlatformDatabase:
+        """Across tenants: for routes of the operator only."""
+        return self.context.services.platform
 
     @property
     def admission(self) -> Admission:

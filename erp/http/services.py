@@ -8,6 +8,7 @@ from fleet.health import Health, Liveness, Readiness
 from tenancy.admission import Gatekeeper
 from tenancy.database import TenantDatabase
 from tenancy.identity import Identity
+from tenancy.platform import PlatformDatabase
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class Services:
     """One set per application; every request carries a reference to it."""
 
     database: TenantDatabase
+    platform: PlatformDatabase
     identity: Identity
     gatekeeper: Gatekeeper
     tokens: TokenCodec

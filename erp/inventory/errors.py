@@ -1,7 +1,13 @@
 """What stock refuses, and which database constraint means what to a client."""
 
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
+
 from db.constraints import on_violation
-from db.errors import DomainError, Duplicate
+from db.errors import DomainError, Duplicate, UnknownReference
+from erp.kernel.quantity import quantity_text
 
 
 class InsufficientStock(DomainError):
@@ -12,6 +18,33 @@ class InsufficientStock(DomainError):
 
     code = "insufficient-stock"
     title = "Not enough stock"
+
+
+class Shortage(NamedTuple):
+    """One level that has less than is asked of it."""
+
+    product_id: UUID
+    location_id: UUID
+    requested: Decimal
+    available: Decimal
+    pointer: str | None = None
+
+
+def insufficient(short: Sequence[Shortage]) -> InsufficientStock:
+    """The refusal that names every shortage; there is at least one."""
+    first = short[0]
+    more = f" {len(short) - 1} more products lack." if len(short) > 1 else ""
+    return InsufficientStock(
+        f"{quantity_text(first.requested)} asked for, {quantity_text(first.available)} available.{more}",
+        pointer=first.pointer,
+        shortages=[
+            {
+                "product_id": str(one.product_id), "location_id": str(one.location_id),
+                "requested": quantity_text(one.requested), "available": quantity_text(one.available),
+            }
+            for one in short
+        ],
+    )  # fmt: skip
 
 
 class ReservationClosed(DomainError):
@@ -93,3 +126,10 @@ on_violation("stock_levels_reserved_on_hand", InsufficientStock)
 on_violation("product_costs_quantity_not_negative", InsufficientStock)
 on_violation("locations_one_default", Duplicate, fields=["is_default"])
 on_violation("locations_default_is_active", LocationInUse)
+on_violation("warehouses_code_key", Duplicate, fields=["code"], pointer="/code")
+on_violation("warehouses_external_id_key", Duplicate, fields=["external_id"], pointer="/external_id")
+on_violation("locations_code_key", Duplicate, fields=["code"], pointer="/code")
+on_violation("locations_external_id_key", Duplicate, fields=["external_id"], pointer="/external_id")
+on_violation("locations_warehouse", UnknownReference, fields=["warehouse_id"], pointer="/warehouse_id")
+on_violation("reservations_external_id_key", Duplicate, fields=["external_id"], pointer="/external_id")
+on_violation("stock_adjustments_external_id_key", Duplicate, fields=["external_id"], pointer="/external_id")

@@ -1,6 +1,8 @@
-"""What other slices need to know of locations before they decide."""
+"""What commands that move goods need to know before they decide: the location, the product, the day."""
 
 from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
@@ -8,8 +10,22 @@ from sqlalchemy import Uuid, bindparam, case, cast, or_, select
 
 from db.errors import UnknownReference
 from db.statement import TENANT, Bound, Statement, any_of
-from erp.inventory.errors import LocationInactive, NoDefaultLocation
+from erp.inventory.errors import DateInFuture, LocationInactive, NoDefaultLocation, NotStocked
 from erp.inventory.models import locations
+from erp.kernel.quantity import NotRepresentable, quantity_text
+from erp.pricing.facts import SellingFacts
+from tenancy.work import UnitOfWork
+
+__all__ = [
+    "LocationFacts",
+    "check_decimals",
+    "chosen_location",
+    "default_location",
+    "location_facts",
+    "locations_facts",
+    "movement_date",
+    "stocked_product",
+]
 
 
 class LocationFacts(NamedTuple):
@@ -72,3 +88,33 @@ def chosen_location(
     if location_id is None:
         raise NoDefaultLocation(pointer=pointer)
     raise UnknownReference("There is no location with this id.", pointer=pointer, location_id=str(location_id))
+
+
+def stocked_product(rows: Sequence[SellingFacts], product_id: UUID, *, pointer: str) -> SellingFacts:
+    """The product, if it is kept in stock. Raises UnknownReference, NotStocked."""
+    for row in rows:
+        if row.product_id == product_id:
+            if row.kind != "stocked":
+                raise NotStocked(pointer=pointer, product_id=str(product_id), product=row.code)
+            return row
+    raise UnknownReference("There is no product with this id.", pointer=pointer, product_id=str(product_id))
+
+
+def check_decimals(quantity: Decimal, product: SellingFacts, *, pointer: str) -> None:
+    """Raises NotRepresentable for half a piece: a base quantity with more decimals than its unit has."""
+    if quantity != round(quantity, product.unit_decimals):
+        raise NotRepresentable(
+            f"{quantity_text(quantity)} {product.unit_code} of {product.code}: the unit has"
+            f" {product.unit_decimals} decimals.",
+            pointer=pointer, quantity=quantity_text(quantity), unit_code=product.unit_code,
+            decimals=product.unit_decimals,
+        )  # fmt: skip
+
+
+def movement_date(work: UnitOfWork, asked: date | None, *, pointer: str = "/date") -> date:
+    """The day goods move: today unless the document names an earlier one. Raises DateInFuture."""
+    if asked is None:
+        return work.today
+    if asked > work.today:
+        raise DateInFuture(f"Today is {work.today}.", pointer=pointer, date=asked.isoformat())
+    return asked

@@ -9,11 +9,10 @@ from uuid import UUID
 
 from db.identifiers import new_id
 from erp.accounting.posting import Posting
-from erp.inventory.errors import CostUnknown, InsufficientStock
+from erp.inventory.errors import CostUnknown, Shortage, insufficient
 from erp.inventory.events import tell_if_low
 from erp.inventory.repository import ADD_MOVES, MOVE_COSTS, MOVE_LEVELS, CostRow, LaterRow, LevelRow
 from erp.kernel.money import EXACT, round_money
-from erp.kernel.quantity import quantity_text
 from tenancy.work import UnitOfWork
 
 #: (product_id, location_id)
@@ -106,10 +105,10 @@ class Stock:
         level = self._levels.get((product_id, location_id))
         return level.available if level else ZERO
 
-    def issuable(self, product_id: UUID, location_id: UUID, reserved: Decimal = ZERO) -> Decimal:
-        """What a document that holds `reserved` may take: also that much must have been there on its date."""
+    def present(self, product_id: UUID, location_id: UUID) -> Decimal:
+        """On hand and already there on the document's date, whoever holds it."""
         level = self._levels.get((product_id, location_id))
-        return max(ZERO, min(level.available + reserved, level.on_hand - level.later)) if level else ZERO
+        return max(ZERO, level.on_hand - level.later) if level else ZERO
 
     def unit_cost(self, product_id: UUID) -> Decimal | None:
         """The moving average, or the last one when nothing is left; None when the product never had any."""
@@ -139,11 +138,13 @@ class Stock:
         for (product, location), asked in wanted.items():
             total = sum((demand.quantity for demand in asked), ZERO)
             held = sum((demand.reserved for demand in asked), ZERO)
-            there = self.issuable(product, location, held) if issue else self.available(product, location) + held
+            there = self.available(product, location) + held
+            if issue:
+                there = min(there, self.present(product, location))
             if total > there:
-                short.append((asked[0], total, there))
+                short.append(Shortage(product, location, total, there, asked[0].pointer))
         if short:
-            raise _insufficient(short)
+            raise insufficient(short)
 
     # -- changes ---------------------------------------------------------------------------
 
@@ -292,21 +293,3 @@ class Stock:
             numbers.append(following if move.value else None)
             following += 1 if move.value else 0
         return numbers
-
-
-def _insufficient(short: list[tuple[Demand, Decimal, Decimal]]) -> InsufficientStock:
-    demand, wanted, there = short[0]
-    return InsufficientStock(
-        f"{quantity_text(wanted)} asked for, {quantity_text(there)} available."
-        + (f" {len(short) - 1} more products lack." if len(short) > 1 else ""),
-        pointer=demand.pointer,
-        shortages=[
-            {
-                "product_id": str(demand.product_id),
-                "location_id": str(demand.location_id),
-                "requested": quantity_text(wanted),
-                "available": quantity_text(there),
-            }
-            for demand, wanted, there in short
-        ],
-    )

@@ -23,12 +23,12 @@ from erp.inventory.claims_repository import (
     TAKE_FROM_RESERVATIONS,
     ReservationRow,
 )
-from erp.inventory.errors import NotStocked, ReservationClosed
+from erp.inventory.errors import ReservationClosed
 from erp.inventory.events import reservation_event
-from erp.inventory.facts import chosen_location, location_facts
+from erp.inventory.facts import check_decimals, chosen_location, location_facts, stocked_product
 from erp.inventory.schemas import CreateReservationInput, ExtendReservationInput, ReservationView
 from erp.inventory.stock import Stock, level_loads
-from erp.kernel.errors import Invalid, NotFound, UnknownReference
+from erp.kernel.errors import Invalid, NotFound
 from erp.kernel.quantity import quantity_text
 from erp.kernel.text import decimal
 from erp.pricing.facts import selling_facts
@@ -41,7 +41,7 @@ from tenancy.work import UnitOfWork
 DEFAULT_TTL: Final = {"inventory.reservation_ttl": 1_800, "sales.reservation_ttl": 259_200}
 _LONGEST = timedelta(days=366)
 
-Final_ = Literal["consumed", "released", "expired"]
+FinalState = Literal["consumed", "released", "expired"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def save_reservations(
 
 
 def take_from(
-    work: UnitOfWork, taken: Sequence[tuple[ReservationRow, Decimal]], final_state: Final_
+    work: UnitOfWork, taken: Sequence[tuple[ReservationRow, Decimal]], final_state: FinalState
 ) -> None:
     """Queue that so much of each (locked) reservation was used or given up; an emptied one ends in `final_state`."""
     total: dict[UUID, Decimal] = {}
@@ -114,16 +114,14 @@ async def create_reservation(work: UnitOfWork, data: CreateReservationInput) -> 
         location_facts(data.location_id), selling_facts([data.product_id], work.today)
     )
     location = chosen_location(places, data.location_id)
-    if not facts:
-        raise UnknownReference("There is no product with this id.", pointer="/product_id")
-    if facts[0].kind != "stocked":
-        raise NotStocked(pointer="/product_id", product=facts[0].code)
-    pair = (data.product_id, location.id)
+    product = stocked_product(facts, data.product_id, pointer="/product_id")
+    wanted = decimal(data.quantity)
+    check_decimals(wanted, product, pointer="/quantity")
+    pair = (product.product_id, location.id)
     await stock_operation(work, [pair])
     [levels] = await work.load(level_loads([pair]))
 
     stock = Stock(levels, [], work.tenant.base_currency)
-    wanted = decimal(data.quantity)
     there = stock.available(*pair)
     quantity = min(wanted, there) if data.allow_partial and there > 0 else wanted
     stock.reserve(*pair, quantity, "/quantity")
@@ -214,7 +212,7 @@ def reservation_view(row: ReservationRow) -> ReservationView:
     return ReservationView(**values)
 
 
-def _free(work: UnitOfWork, stock: Stock, rows: Sequence[ReservationRow], final_state: Final_) -> None:
+def _free(work: UnitOfWork, stock: Stock, rows: Sequence[ReservationRow], final_state: FinalState) -> None:
     for row in rows:
         stock.release(row.product_id, row.location_id, row.open_quantity)
     stock.save_levels(work)

@@ -13,6 +13,7 @@ from erp.accounting.open_items import (
     chosen_allocations,
     lock_items,
     lock_settled_items,
+    made_row,
     pair,
     save_allocations,
     settle,
@@ -53,10 +54,7 @@ async def apply_credit(work: UnitOfWork, invoice_id: UUID, data: ApplyCreditInpu
     pairs = [pair(item.id, credit.id, amount, day) for item, amount in settled]
     save_allocations(work, items, [row for rows in pairs for row in rows])
     total = sum((amount for _, amount in settled), _ZERO)
-    made = [
-        AllocationRow(one.id, one.item_id, "open_item", credit.id, one.amount, day, None, one.pair_id, False)
-        for one, _ in pairs
-    ]
+    made = [made_row(rows[0], item) for rows, (item, _) in zip(pairs, settled, strict=True)]
     facts = {"amount": money_text(total, credit.currency), "number": credit.document_number}
     work.audit("credit_note.allocate", "invoice", invoice_id, after=facts)
     return _view(credit, credit.open_amount - total, [*earlier, *made])
@@ -110,9 +108,14 @@ def _view(credit: OpenItemRow, left: Decimal, rows: Sequence[AllocationRow]) -> 
         open_amount=money_text(left, credit.currency),
         allocations=[
             CreditAllocationView(
-                id=row.id, open_item_id=row.open_item_id, amount=money_text(row.amount, credit.currency),
-                date=row.date, taken_back=row.reversed,
+                id=row.id,
+                open_item_id=row.open_item_id,
+                invoice_id=row.document_id,
+                invoice_number=row.document_number,
+                amount=money_text(row.amount, credit.currency),
+                date=row.date,
+                taken_back=row.reversed,
             )
             for row in rows
         ],
-    )  # fmt: skip
+    )

@@ -32,17 +32,15 @@ async def create_invoice(work: UnitOfWork, data: CreateInvoiceInput) -> InvoiceV
     """A document of its own, without an order: a draft, or posted at once."""
     on = data.date or work.today
     names = account_names(data.lines)
-    facts = (
-        party_facts(data.party_id),
-        selling_facts(product_ids(data.lines), on),
-        named_accounts(name for name, _ in names),
-    )
+    party = party_facts(data.party_id)
+    sold = selling_facts(product_ids(data.lines), on)
+    named = named_accounts(name for name, _ in names)
     if not data.post:
         # No period is locked: a draft must not stand in the way of closing one.
-        parties, products, accounts = await work.load(*facts)
+        parties, products, accounts = await work.load(party, sold, named)
         check_accounts(accounts, names)
         return save_draft(work, _new_invoice(work, data, on, parties, products))
-    periods, roles, parties, products, accounts = await work.load(*ledger_loads(on), *facts)
+    periods, roles, parties, products, accounts = await work.load(*ledger_loads(on), party, sold, named)
     check_accounts(accounts, names)
     new = _new_invoice(work, data, on, parties, products)
     ledger = open_ledger(periods, roles, on, strict_date=data.strict_date)
@@ -59,9 +57,10 @@ def _new_invoice(
 ) -> NewInvoice:
     party = customer(parties, data.party_id)
     defaults = tax_defaults(work.tenant.settings)
+    included = data.prices_include_tax
     return NewInvoice(
         party_id=party.id, date=on, lines=new_lines(data.lines, products), kind=data.kind,
-        prices_include_tax=defaults.prices_include_tax if data.prices_include_tax is None else data.prices_include_tax,
+        prices_include_tax=defaults.prices_include_tax if included is None else included,
         tax_rounding=data.tax_rounding or defaults.rounding, payment_terms_days=party.payment_terms_days,
         due_date=data.due_date, external_id=data.external_id, text=data.text,
     )  # fmt: skip

@@ -46,9 +46,9 @@ def _new_line(line: InvoiceLineInput, known: dict[UUID, SellingFacts], pointer: 
         raise UnknownReference("There is no such product.", pointer=f"{pointer}/product_id", id=str(line.product_id))
     return NewInvoiceLine(
         product_id=line.product_id,
-        description=_given(line.description, product and product.name, f"{pointer}/description"),
+        description=_given(line.description, product.name if product else None, f"{pointer}/description"),
         quantity=decimal(line.quantity),
-        unit_price=_number(line.unit_price, product and product.sale_price, f"{pointer}/unit_price"),
+        unit_price=_number(line.unit_price, product.sale_price if product else None, f"{pointer}/unit_price"),
         tax_rate=_tax_rate(line, product, f"{pointer}/tax_rate"),
         discount_percent=decimal(line.discount_percent),
         tax_group_id=product.tax_group_id if product and line.tax_rate is None else None,

@@ -77,7 +77,7 @@ class CreditLineInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class CreditInvoiceInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Without `lines`, everything not credited yet. With `allocate` the credit settles what is open of the invoice."""
+    """Without `lines`, everything not credited yet. `allocate`: settle what is open of the invoice with it."""
 
     reason: Reason
     lines: Annotated[list[CreditLineInput], Meta(min_length=1, max_length=2000)] | None = None
@@ -181,6 +181,8 @@ class CreditAllocationView(Struct, frozen=True, kw_only=True):
 
     id: UUID
     open_item_id: UUID
+    invoice_id: UUID
+    invoice_number: str
     amount: str
     date: Date
     taken_back: bool

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import DateTime, Integer, LargeBinary, Text, Uuid, bindparam, cast, func, null, select, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from db.statement import TENANT, Statement, any_of, rows_of
+from db.statement import TENANT, Statement, rows_of
 from erp.jobs.models import job_rows, jobs, notices
 
 
@@ -163,7 +163,3 @@ ACKNOWLEDGE = Statement(
         version=notices.c.version + 1,
     )
 )  # fmt: skip
-
-JOBS_BY_ID: Statement[JobRow] = Statement(
-    select(*JOB_COLUMNS).where(jobs.c.tenant_id == TENANT, jobs.c.id == any_of("job_ids", Uuid)), JobRow
-)

@@ -34,7 +34,8 @@ async def list_jobs(request: ApiRequest) -> Reply[Page[JobView]]:
 @get("/jobs/{job_id:uuid}", summary="Read a job")
 async def get_job(request: ApiRequest, job_id: UUID) -> Reply[JobDetailView]:
     """State, progress, result and the reason of the last failure; an import also shows its first failed rows."""
-    found, failed = await read(request, "jobs:read", JOB(job_id=job_id), FAILED_ROWS(job_id=job_id, at_most=SHOWN_ROWS))
+    failed_rows = FAILED_ROWS(job_id=job_id, at_most=SHOWN_ROWS)
+    found, failed = await read(request, "jobs:read", JOB(job_id=job_id), failed_rows)
     if not found:
         raise NotFound(job_id=str(job_id))
     return show(detail_view(found[0], failed))

@@ -12,7 +12,7 @@ Queue = Literal["high", "default", "low"]
 
 
 class JobError(msgspec.Struct, frozen=True, kw_only=True):
-    """Why the last attempt ended early: `code` as in the catalogue of problems, or `internal-error`, `worker-lost`."""
+    """Why the last attempt failed: `code` as in the catalogue of problems, or `worker-lost`, `job-timeout`."""
 
     code: str
     detail: str

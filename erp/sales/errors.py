@@ -1,25 +1,13 @@
 """What selling refuses, and which database constraint means what to a client."""
 
 from db.constraints import on_violation
-from db.errors import DomainError
-from erp.kernel.errors import InvalidState
-
-
-class NotACustomer(DomainError):
-    """The party is not a customer, or no longer active.
-
-    Fix: mark the party as a customer, or name another one.
-    """
-
-    code = "not-a-customer"
-    title = "The party is not an active customer"
-    status = 422
+from db.errors import DomainError, Duplicate
 
 
 class ProductNotSold(DomainError):
-    """The product is inactive or has no tax rate valid on the order's date, so it cannot be sold.
+    """The product was deactivated, so it cannot be sold.
 
-    Fix: take the product back into use, or give its tax group a rate for that day.
+    Fix: take the product back into use, or leave it out.
     """
 
     code = "product-not-sold"
@@ -73,4 +61,6 @@ on_violation("sales_order_lines_delivered_check", MoreThanOpen)
 on_violation("sales_order_lines_cancelled_check", MoreThanOpen)
 on_violation("sales_order_lines_returned_check", MoreThanOpen)
 on_violation("delivery_lines_returned_check", MoreThanOpen)
-on_violation("sales_order_lines_total_check", InvalidState)
+on_violation("sales_orders_external_id_key", Duplicate, fields=["external_id"], pointer="/external_id")
+on_violation("deliveries_external_id_key", Duplicate, fields=["external_id"], pointer="/external_id")
+on_violation("sales_returns_external_id_key", Duplicate, fields=["external_id"], pointer="/external_id")

@@ -135,11 +135,16 @@ def test_request_id_is_kept_when_harmless_and_replaced_when_not(wide: Balanced) 
 def test_security_headers_are_on_answers_and_refusals(wide: Balanced) -> None:
     with wide.client() as client:
         for answer in (client.get("/"), client.get("/refused"), client.get("/metrics")):
-            assert answer.headers["strict-transport-security"].startswith("max-age=")
+            assert answer.headers["strict-transport-security"] == "max-age=0"
             assert answer.headers["x-content-type-options"] == "nosniff"
             assert answer.headers["x-frame-options"] == "DENY"
             assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
             assert answer.headers["server"] == "nginx"
+
+
+def test_browsers_are_told_to_insist_on_https_for_real_host_names(wide: Balanced) -> None:
+    with wide.client(headers={"Host": "erp.example.com"}) as client:
+        assert client.get("/").headers["strict-transport-security"] == "max-age=31536000"
 
 
 def test_page_may_bring_its_own_content_policy(wide: Balanced) -> None:

@@ -51,7 +51,7 @@ async def test_one_request_is_one_round_trip(gatekeeper: Gatekeeper, tenant: uui
     admission = await gatekeeper.admit(tenant, principal, limits, True)
     gatekeeper.remember_write(tenant, principal, 1)
     gatekeeper.remember_write(tenant, principal, 2)
-    await gatekeeper.close()
+    await gatekeeper.flush()
     round_trips.set(None)
     assert counter.redis == 1
     assert admission.allowed
@@ -103,7 +103,7 @@ async def test_a_refused_request_consumes_nothing(
     assert {answer.refused_by for answer in answers[2:]} == {"tenant"}
     for _ in range(2):
         gatekeeper.remember_write(tenant, principal, None)
-    await gatekeeper.close()
+    await gatekeeper.flush()
     later = await gatekeeper.admit(tenant, principal, (user,), False)
     assert later.remaining == 2
     assert later.pending == 0
@@ -155,12 +155,12 @@ async def test_finished_writes_are_known_everywhere_by_the_highest_position(
     gatekeeper.remember_write(tenant, principal, 2**52 + 5)
     elsewhere.remember_write(tenant, principal, 9)
     gatekeeper.remember_write(tenant, principal, None)
-    await gatekeeper.close()
-    await elsewhere.close()
+    await gatekeeper.flush()
+    await elsewhere.flush()
     reading = await elsewhere.admit(tenant, principal, (), False)
     assert (reading.pending, reading.position) == (1, 2**52 + 5)
     gatekeeper.remember_write(tenant, principal, None)
-    await gatekeeper.close()
+    await gatekeeper.flush()
     reading = await elsewhere.admit(tenant, principal, (), False)
     assert (reading.pending, reading.position, reading.needs_primary) == (0, 2**52 + 5, False)
 
@@ -189,13 +189,14 @@ async def test_the_write_of_a_killed_process_is_forgotten(
     for _ in range(6):
         await gate.admit(tenant, principal, (), True)
         gate.remember_write(tenant, principal, 1)
-        await gate.close()
+        await gate.flush()
         pending.append((await gate.admit(tenant, principal, (), False)).pending)
         now += 20_000
         await redis.set("now", now)
     assert pending[0] == 1
     assert pending[-1] == 0
     await killed.close()
+    await gate.close()
 
 
 async def test_flushed_data_make_everyone_read_the_primary_for_a_minute(

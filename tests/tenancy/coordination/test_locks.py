@@ -10,6 +10,10 @@ from redis.asyncio import Redis
 
 from db.counting import RoundTrips, round_trips
 from db.errors import LockTimeout
+from db.pool import Pool
+from db.replicas import ReplicaSet
+from tenancy.caller import Caller, TenantFacts
+from tenancy.database import TenantDatabase
 from tenancy.locks import (
     LockService,
     NoLocks,
@@ -18,6 +22,8 @@ from tenancy.locks import (
     execute_with_lock,
     stock_operation,
 )
+from tenancy.reads import TenantReads
+from tenancy.work import Bounds, UnitOfWork
 
 A, B, C = (f"stock:{letter * 32}" for letter in "abc")
 
@@ -273,3 +279,21 @@ async def test_without_redis_settings_the_null_locks_stand_in(tenant: uuid.UUID)
     first, second = await locks.acquire(tenant, [A]), await locks.acquire(tenant, [A])
     assert first.degraded
     locks.release(second)
+
+
+async def test_a_unit_of_work_asks_for_a_name_once_and_releases_all_at_its_end(
+    locks: LockService, others: LockService, tenant: uuid.UUID
+) -> None:
+    """Several commands of one batch may touch the same stock."""
+    facts = TenantFacts(tenant, "bare", "Bare", "active", "GBP", "GB", "Europe/London")
+    caller = Caller(facts, uuid.uuid4(), "system", "test", "owner", frozenset(), "127.0.0.1", "test")
+    pool = Pool("", name="never opened", size=1)
+    database = TenantDatabase(pool, locks=locks, reads=TenantReads(pool, ReplicaSet([], pool)))
+    work = UnitOfWork(pool, caller, database=database, locks=locks, bounds=Bounds())
+    await work.hold_locks([A])
+    await work.hold_locks([A, B])
+    assert not await is_free(others, tenant, A)
+    assert not await is_free(others, tenant, B)
+    await work.end()
+    assert await is_free(others, tenant, A)
+    assert await is_free(others, tenant, B)

@@ -50,7 +50,7 @@ async def test_a_stopped_redis_degrades_at_once(
         assert handle.degraded
         locks.release(handle)
     assert time.monotonic() - started < 0.5
-    assert told.events == ["degraded"] * 50
+    assert told.events == ["degraded", "released"] * 50
 
 
 async def test_a_silent_redis_costs_its_bound_once(

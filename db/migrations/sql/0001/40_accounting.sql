@@ -97,6 +97,7 @@ CREATE TABLE journal_lines (
     party_id     uuid,
     product_id   uuid,
     text         text NOT NULL DEFAULT '',
+    position     bigint GENERATED ALWAYS AS IDENTITY,
     CONSTRAINT journal_lines_pkey PRIMARY KEY (tenant_id, entry_id, line_no),
     CONSTRAINT journal_lines_entry_fkey FOREIGN KEY (tenant_id, entry_id) REFERENCES journal_entries,
     CONSTRAINT journal_lines_line_no_check CHECK (line_no >= 1),
@@ -106,8 +107,8 @@ CREATE TABLE journal_lines (
         CHECK (base_amount <> 0 AND base_amount > '-Infinity' AND base_amount < 'Infinity'),
     CONSTRAINT journal_lines_rate_check CHECK (rate > 0 AND rate < 'Infinity')
 );
--- Balances and the general ledger are ranges of this index alone.
-CREATE INDEX journal_lines_by_account ON journal_lines (tenant_id, account_code, date, entry_id, line_no)
+-- Balances are ranges of this index alone; the general ledger pages along it.
+CREATE INDEX journal_lines_by_account ON journal_lines (tenant_id, account_code, date, position)
     INCLUDE (base_amount);
 
 -- All lines there, debits = credits in the tenant's currency and in every other: checked when the transaction commits.

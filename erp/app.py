@@ -1,0 +1,163 @@
+"""The composition root of an API instance: settings in, an ASGI application out."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version as package_version
+from typing import Any, Final
+
+from db.consistency import TokenCodec
+from db.pool import Pool, flush
+from db.replicas import Replica
+from db.statement import Bound
+from erp.accounting import routes as accounting
+from erp.catalog import routes as catalog
+from erp.http.assembly import assemble
+from erp.http.commands import Command
+from erp.http.entry import Limits
+from erp.http.gate import Gate, GatePolicy
+from erp.http.services import Services
+from erp.inventory import routes as inventory
+from erp.invoicing import routes as invoicing
+from erp.jobs import routes as jobs
+from erp.kernel.paging import CursorCodec
+from erp.parties import routes as parties
+from erp.payments import routes as payments
+from erp.pricing import routes as pricing
+from erp.purchasing import routes as purchasing
+from erp.reporting import routes as reporting
+from erp.runtime import Runtime, build_runtime
+from erp.sales import routes as sales
+from erp.settings import Settings, load_settings
+from erp.tenants import routes as tenants
+from fleet.exposition import MetricsServer, start_metrics_server
+from fleet.health import Health, Identity, Liveness, Outcome, Readiness
+from fleet.logging import configure_logging
+from fleet.metrics import build_info
+
+VERSION: Final = package_version("erp-backend")
+
+SLICES: Final = (
+    tenants, parties, catalog, pricing, accounting, inventory, invoicing, payments, sales, purchasing, jobs, reporting,
+)  # fmt: skip
+COMMANDS: Final[tuple[Command, ...]] = tuple(command for module in SLICES for command in module.COMMANDS)
+
+_PING: Bound[Any] = Bound("SELECT 1", {})
+
+
+def create_app() -> Gate:
+    """What the server runs: `uvicorn erp.app:create_app --factory`."""
+    settings = load_settings()
+    configure_logging(settings.log_level, instance=settings.instance, role=settings.role)
+    return build_app(settings)
+
+
+def build_app(settings: Settings) -> Gate:
+    """An application on the given settings; it connects when its lifespan begins."""
+    runtime = build_runtime(settings)
+    readiness, liveness = Readiness(), Liveness()
+    services = Services(
+        database=runtime.database,
+        identity=runtime.identity,
+        gatekeeper=runtime.gatekeeper,
+        tokens=TokenCodec(settings.token_secret),
+        cursors=CursorCodec(settings.token_secret),
+        health=_health(settings, runtime),
+        liveness=liveness,
+        readiness=readiness,
+        platform=runtime.platform,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        await runtime.open()
+        metrics = _metrics(settings, readiness)
+        liveness.start()
+        readiness.start()
+        try:
+            yield
+        finally:
+            readiness.drain()
+            liveness.stop()
+            if metrics is not None:
+                metrics.close()
+            await runtime.close()
+
+    return assemble(
+        services,
+        _policy(settings),
+        routers=[module.router for module in SLICES],
+        commands=COMMANDS,
+        version=VERSION,
+        public_url=settings.public_url,
+        lifespan=[lifespan],
+    )
+
+
+def _policy(settings: Settings) -> GatePolicy:
+    return GatePolicy(
+        Limits(
+            user=settings.user_per_minute,
+            key=settings.key_per_minute,
+            tenant=settings.tenant_per_minute,
+            address=settings.address_per_minute,
+            stranger=settings.stranger_per_minute,
+        ),
+        concurrency=settings.concurrency,
+        queue=settings.concurrency * 4,
+        queue_wait=settings.queue_wait,
+        trusted_proxies=settings.trusted_proxies,
+    )
+
+
+def _metrics(settings: Settings, readiness: Readiness) -> MetricsServer | None:
+    build_info.at(VERSION, settings.role).set(1)
+    if not settings.metrics_port:
+        return None
+    return start_metrics_server(settings.metrics_port, ready=lambda: not readiness.reasons())
+
+
+def _health(settings: Settings, runtime: Runtime) -> Health:
+    health = Health(Identity(settings.instance, settings.role, VERSION, settings.region, settings.zone))
+    health.add("primary", lambda: _ping(runtime.primary))
+    for replica in runtime.replicas.replicas:
+        health.add(replica.name, lambda replica=replica: _replica(replica), critical=False)  # type: ignore[misc]
+    for name, client in runtime.redis_clients.items():
+        health.add(f"redis-{name}", lambda client=client: _redis(client), critical=False)  # type: ignore[misc]
+    health.add("outbox", lambda: _outbox(runtime), critical=False)
+    return health
+
+
+async def _ping(pool: Pool) -> Outcome:
+    async with pool.connection() as connection:
+        await flush(connection, [_PING])
+    stats = pool.stats()
+    return Outcome(facts={name: stats.get(name, 0) for name in ("pool_size", "pool_available", "requests_waiting")})
+
+
+async def _replica(replica: Replica) -> Outcome:
+    await replica.refresh()
+    facts = {"lag_seconds": round(replica.lag_seconds, 3), "replayed": replica.replayed}
+    return Outcome("healthy" if replica.healthy else "degraded", facts=facts)
+
+
+async def _redis(client: Any) -> Outcome:
+    started = time.perf_counter()
+    await client.ping()
+    return Outcome(facts={"ping_ms": round((time.perf_counter() - started) * 1000, 2)})
+
+
+async def _outbox(runtime: Runtime) -> Outcome:
+    async def waiting(session: Any) -> list[Any]:
+        [rows] = await session.load(
+            Bound(
+                "SELECT count(*), coalesce(extract(epoch FROM now() - min(occurred_at)), 0)::float"
+                " FROM (SELECT occurred_at FROM events WHERE published_at IS NULL LIMIT 10000) AS waiting",
+                {},
+            )
+        )
+        found: list[Any] = rows
+        return found
+
+    [(count, age)] = await runtime.platform.run(waiting)
+    return Outcome("degraded" if age > 30 else "healthy", facts={"unpublished": count, "oldest_seconds": round(age, 1)})

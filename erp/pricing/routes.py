@@ -1,0 +1,57 @@
+"""Tax groups over HTTP."""
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Router, get, patch, post
+
+from erp.http.answers import Reply
+from erp.http.commands import Command, perform, read, show
+from erp.http.listing import Page, list_page
+from erp.http.request import ApiRequest
+from erp.kernel.errors import NotFound
+from erp.pricing import service
+from erp.pricing.queries import TAX_GROUP, TAX_GROUPS
+from erp.pricing.schemas import CreateTaxGroupInput, TaxGroupView, UpdateTaxGroupInput
+
+CREATE = Command("tax_groups.create", service.create_tax_group, "taxes:write", CreateTaxGroupInput, status=201)
+UPDATE = Command(
+    "tax_groups.update", service.update_tax_group, "taxes:write", UpdateTaxGroupInput, target=True,
+    match="required",
+)  # fmt: skip
+COMMANDS = (CREATE, UPDATE)
+
+
+@post("/tax-groups", summary="Create a tax group")
+async def create_tax_group(request: ApiRequest, data: CreateTaxGroupInput) -> Reply[TaxGroupView]:
+    """Products of the group are taxed at the rate that is valid on the date of the document."""
+    return await perform(request, CREATE, data)
+
+
+@patch("/tax-groups/{tax_group_id:uuid}", summary="Change a tax group")
+async def update_tax_group(
+    request: ApiRequest, tax_group_id: UUID, data: UpdateTaxGroupInput
+) -> Reply[TaxGroupView]:
+    """A new rate: send `rates` with the present one ended on the day before. Documents keep their rate."""
+    return await perform(request, UPDATE, data, tax_group_id)
+
+
+@get("/tax-groups/{tax_group_id:uuid}", summary="Read a tax group")
+async def get_tax_group(request: ApiRequest, tax_group_id: UUID) -> Reply[TaxGroupView]:
+    [found] = await read(request, "taxes:read", TAX_GROUP(tax_group_id=tax_group_id))
+    if not found:
+        raise NotFound(tax_group_id=str(tax_group_id))
+    return show(service.tax_group_view(found[0]))
+
+
+@get("/tax-groups", summary="List tax groups", opt={"listing": TAX_GROUPS})
+async def list_tax_groups(request: ApiRequest) -> Reply[Page[TaxGroupView]]:
+    page: Reply[Any] = await list_page(request, "taxes:read", TAX_GROUPS, service.tax_group_view)
+    return page
+
+
+router = Router(
+    "/v1",
+    route_handlers=[create_tax_group, update_tax_group, get_tax_group, list_tax_groups],
+    tags=["Tax groups"],
+)

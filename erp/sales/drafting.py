@@ -1,0 +1,140 @@
+"""From the lines a client sends to priced lines of an order. Pure: facts in, rows out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from uuid import UUID
+
+from db.errors import UnknownReference
+from db.identifiers import new_id
+from erp.inventory.facts import check_decimals
+from erp.kernel.money import EXACT
+from erp.kernel.quantity import NotRepresentable, Ratio, quantity_text, to_base
+from erp.kernel.text import decimal
+from erp.parties.errors import NotACustomer, PartyInactive
+from erp.parties.facts import PartyFacts
+from erp.pricing.facts import Conversion, SellingFacts, TaxDefaults
+from erp.pricing.tax import PricedDocument, PricingLine, Rounding, price_document
+from erp.sales.errors import PriceUnknown, ProductNotSold, UnknownUnit
+from erp.sales.rows import LineRow
+from erp.sales.schemas import OrderLineInput
+
+_ZERO = Decimal(0)
+_PRICE_QUANTUM = Decimal("1E-6")
+
+
+@dataclass(frozen=True, slots=True)
+class TaxTerms:
+    """How a document's prices and tax work, frozen on it."""
+
+    included: bool
+    rounding: Rounding
+
+
+@dataclass(frozen=True, slots=True)
+class Goods:
+    """What is known of the products a document names."""
+
+    products: dict[UUID, SellingFacts]
+    ratios: dict[tuple[UUID, str], Ratio]
+
+
+def goods_of(facts: Sequence[SellingFacts], conversions: Sequence[Conversion]) -> Goods:
+    return Goods(
+        {row.product_id: row for row in facts},
+        {(row.product_id, row.unit_code): Ratio(row.numerator, row.denominator) for row in conversions},
+    )
+
+
+def tax_terms(defaults: TaxDefaults, included: bool | None, rounding: Rounding | None) -> TaxTerms:
+    """What the client asks for, else the tenant's habit."""
+    return TaxTerms(defaults.prices_include_tax if included is None else included, rounding or defaults.rounding)
+
+
+def customer(parties: Sequence[PartyFacts], party_id: UUID) -> PartyFacts:
+    """Raises UnknownReference, PartyInactive, NotACustomer."""
+    if not parties:
+        raise UnknownReference("There is no party with this id.", pointer="/party_id", party_id=str(party_id))
+    [party] = parties
+    if not party.active:
+        raise PartyInactive(f"Party {party.code} is inactive.", pointer="/party_id", party_id=str(party_id))
+    if not party.is_customer:
+        raise NotACustomer(f"Party {party.code} is not a customer.", pointer="/party_id", party_id=str(party_id))
+    return party
+
+
+def new_lines(
+    lines: Sequence[OrderLineInput], goods: Goods, terms: TaxTerms, currency: str
+) -> tuple[list[LineRow], PricedDocument]:
+    """The lines and their totals.
+
+    Raises UnknownReference, ProductNotSold, NoTaxRate, UnknownUnit, NotRepresentable, PriceUnknown, each with a
+    pointer to its line.
+    """
+    drafts = [_line(index, line, goods) for index, line in enumerate(lines)]
+    priced = price_document(
+        [PricingLine(line.quantity, line.unit_price, line.tax_rate, line.discount_percent) for line in drafts],
+        included=terms.included, rounding=terms.rounding, currency=currency,
+    )  # fmt: skip
+    rows = [
+        draft._replace(net=amounts.net, tax=amounts.tax, gross=amounts.gross)
+        for draft, amounts in zip(drafts, priced.lines, strict=True)
+    ]
+    return rows, priced
+
+
+def _line(index: int, line: OrderLineInput, goods: Goods) -> LineRow:
+    at = f"/lines/{index}"
+    product = goods.products.get(line.product_id)
+    if product is None:
+        raise UnknownReference(
+            "There is no product with this id.", pointer=f"{at}/product_id", product_id=str(line.product_id)
+        )
+    if not product.active:
+        raise ProductNotSold(f"Product {product.code} is inactive.", pointer=f"{at}/product_id", product=product.code)
+    unit_code = line.unit_code or product.unit_code
+    ratio = _ratio(goods, product, unit_code, at)
+    quantity = decimal(line.quantity)
+    price = _price(line, product, ratio, at)
+    return LineRow(
+        new_id(), index + 1, product.product_id, product.kind, line.description or product.name, quantity,
+        unit_code, _base(quantity, ratio, product, at), price, decimal(line.discount_percent),
+        product.tax_group_id, product.tax_rate, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO,
+    )  # fmt: skip
+
+
+def _ratio(goods: Goods, product: SellingFacts, unit_code: str, at: str) -> Ratio:
+    ratio = goods.ratios.get((product.product_id, unit_code))
+    if ratio is None:
+        known = sorted(code for product_id, code in goods.ratios if product_id == product.product_id)
+        raise UnknownUnit(
+            f"{product.code} is not sold in {unit_code}.",
+            pointer=f"{at}/unit_code", product=product.code, known=known,
+        )  # fmt: skip
+    return ratio
+
+
+def _base(quantity: Decimal, ratio: Ratio, product: SellingFacts, at: str) -> Decimal:
+    if ratio.numerator == ratio.denominator:
+        base = quantity
+    else:
+        try:
+            base = to_base(quantity, ratio)
+        except NotRepresentable as error:
+            raise NotRepresentable(
+                f"{quantity_text(quantity)} cannot be expressed in {product.unit_code} of {product.code}.",
+                pointer=f"{at}/quantity", **error.facts,
+            ) from None  # fmt: skip
+    check_decimals(base, product, pointer=f"{at}/quantity")
+    return base
+
+
+def _price(line: OrderLineInput, product: SellingFacts, ratio: Ratio, at: str) -> Decimal:
+    if line.unit_price is not None:
+        return decimal(line.unit_price)
+    if product.sale_price is None:
+        raise PriceUnknown(f"{product.code} has no sale price.", pointer=f"{at}/unit_price", product=product.code)
+    if ratio.numerator == ratio.denominator:
+        return product.sale_price
+    scaled = EXACT.divide(EXACT.multiply(product.sale_price, Decimal(ratio.numerator)), Decimal(ratio.denominator))
+    return scaled.quantize(_PRICE_QUANTUM, ROUND_HALF_UP, EXACT)

@@ -1,0 +1,163 @@
+"""Rows of orders, deliveries and returns, with what can be said of one row alone."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
+
+from erp.kernel.quantity import Ratio, from_base, to_base
+from erp.kernel.text import Date
+
+
+class OrderRow(NamedTuple):
+    id: UUID
+    number: str
+    state: str
+    party_id: UUID
+    location_id: UUID
+    date: Date
+    currency: str
+    prices_include_tax: bool
+    tax_rounding: str
+    payment_terms_days: int
+    net: Decimal
+    tax: Decimal
+    gross: Decimal
+    line_count: int
+    reference: str
+    text: str
+    cancel_reason: str
+    external_id: str | None
+    confirmed_at: datetime | None
+    version: int
+    created_at: datetime
+
+
+class LineRow(NamedTuple):
+    """A line of an order. Quantities are in its unit; `base_quantity` is `quantity` in the product's own unit."""
+
+    id: UUID
+    line_no: int
+    product_id: UUID
+    kind: str
+    description: str
+    quantity: Decimal
+    unit_code: str
+    base_quantity: Decimal
+    unit_price: Decimal
+    discount_percent: Decimal
+    tax_group_id: UUID | None
+    tax_rate: Decimal
+    net: Decimal
+    tax: Decimal
+    gross: Decimal
+    cancelled: Decimal
+    delivered: Decimal
+    returned: Decimal
+
+    @property
+    def goods(self) -> bool:
+        """Whether it is kept in stock; a service is not."""
+        return self.kind == "stocked"
+
+    @property
+    def wanted(self) -> Decimal:
+        """Ordered and not cancelled."""
+        return self.quantity - self.cancelled
+
+    @property
+    def open(self) -> Decimal:
+        """Still to be delivered."""
+        return self.quantity - self.cancelled - self.delivered
+
+    @property
+    def in_base_unit(self) -> bool:
+        return self.quantity == self.base_quantity
+
+    def base(self, quantity: Decimal) -> Decimal:
+        """A quantity of this line in the product's own unit. Raises NotRepresentable."""
+        return quantity if self.in_base_unit else to_base(quantity, Ratio(self.base_quantity, self.quantity))
+
+    def in_unit(self, base_quantity: Decimal) -> Decimal:
+        """The other way round. Raises NotRepresentable."""
+        return base_quantity if self.in_base_unit else from_base(
+            base_quantity, Ratio(self.base_quantity, self.quantity)
+        )  # fmt: skip
+
+
+class InvoicedRow(NamedTuple):
+    """What drafts and posted invoices hold of an order line, less what posted credit notes took back."""
+
+    line_id: UUID
+    quantity: Decimal
+
+
+class BilledRow(NamedTuple):
+    """An order's posted invoices less its posted credit notes, and what is open of both."""
+
+    invoiced: Decimal
+    open: Decimal
+
+
+class DeliveryRow(NamedTuple):
+    id: UUID
+    number: str
+    order_id: UUID
+    party_id: UUID
+    location_id: UUID
+    date: Date
+    accounting_date: Date
+    cost: Decimal
+    line_count: int
+    entry_id: UUID | None
+    text: str
+    external_id: str | None
+    version: int
+    created_at: datetime
+
+
+class DeliveryLineRow(NamedTuple):
+    """`cost` is what the move of the line cost; `returned_cost` what of it came back with `returned`."""
+
+    id: UUID
+    line_no: int
+    order_line_id: UUID
+    product_id: UUID
+    quantity: Decimal
+    unit_code: str
+    base_quantity: Decimal
+    unit_cost: Decimal
+    cost: Decimal
+    returned: Decimal
+    returned_cost: Decimal
+
+
+class ReturnRow(NamedTuple):
+    id: UUID
+    number: str
+    delivery_id: UUID | None
+    order_id: UUID | None
+    credit_note_id: UUID | None
+    party_id: UUID
+    location_id: UUID
+    date: Date
+    accounting_date: Date
+    cost: Decimal
+    line_count: int
+    reason: str
+    entry_id: UUID | None
+    external_id: str | None
+    version: int
+    created_at: datetime
+
+
+class ReturnLineRow(NamedTuple):
+    id: UUID
+    line_no: int
+    delivery_line_id: UUID | None
+    product_id: UUID
+    quantity: Decimal
+    unit_code: str
+    base_quantity: Decimal
+    unit_cost: Decimal
+    cost: Decimal

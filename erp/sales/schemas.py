@@ -1,0 +1,358 @@
+"""Selling on the wire. Quantities of lines are in the line's unit, amounts in the tenant's currency."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from erp.kernel.text import Code, Date, ExternalId, Percent, Quantity, Reason, Text, UnitCost, UnitPrice
+
+OrderState = Literal["draft", "confirmed", "partially_delivered", "delivered", "cancelled"]
+Rounding = Literal["line", "document"]
+LineNo = Annotated[int, Meta(ge=1, le=2_147_483_647)]
+Description = Annotated[str, Meta(min_length=1, max_length=500, description="1 to 500 characters.")]
+Reference = Annotated[str, Meta(max_length=200, description="The customer's own reference.")]
+
+
+class OrderLineInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The product's own unit, sale price and name stand in for what is left out.
+
+    In another of the product's units the price is converted too; the quantity must come out exactly in the
+    product's own unit.
+    """
+
+    product_id: UUID
+    quantity: Quantity
+    unit_code: Code | None = None
+    unit_price: UnitPrice | None = None
+    discount_percent: Percent = "0"
+    description: Description | None = None
+
+
+OrderLines = Annotated[list[OrderLineInput], Meta(min_length=1, max_length=2000)]
+
+
+class CreateOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A draft, or with `confirm` a confirmed order that holds its stock.
+
+    `date` is today unless given, the location the default one, tax as in the tenant's settings.
+    `allow_partial` goes with `confirm`.
+    """
+
+    party_id: UUID
+    lines: OrderLines
+    date: Date | None = None
+    location_id: UUID | None = None
+    prices_include_tax: bool | None = None
+    tax_rounding: Rounding | None = None
+    reference: Reference = ""
+    text: Text = ""
+    external_id: ExternalId | None = None
+    confirm: bool = False
+    allow_partial: bool = False
+
+
+class UpdateOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Only the fields that are sent change. `lines` replaces all lines; a draft is priced again as a whole."""
+
+    party_id: UUID | UnsetType = UNSET
+    lines: OrderLines | UnsetType = UNSET
+    date: Date | UnsetType = UNSET
+    location_id: UUID | UnsetType = UNSET
+    prices_include_tax: bool | UnsetType = UNSET
+    tax_rounding: Rounding | UnsetType = UNSET
+    reference: Reference | UnsetType = UNSET
+    text: Text | UnsetType = UNSET
+    external_id: ExternalId | UnsetType | None = UNSET
+
+
+class ReserveOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All lines are reserved or none is; with `allow_partial` each line gets what is there."""
+
+    allow_partial: bool = False
+
+
+class StepLineInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A line and how much of it; all that is left of the line without `quantity`."""
+
+    line_no: LineNo
+    quantity: Quantity | None = None
+
+
+StepLines = Annotated[list[StepLineInput], Meta(min_length=1, max_length=2000)]
+
+
+class DeliverOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Without `lines`, all that is open as far as stock allows: what is reserved for the order, then what is free.
+
+    Lines that are named are delivered exactly, or the delivery is refused. `date`: the day the goods left, today
+    unless given. `strict_date` refuses a closed period instead of moving to the first open day.
+    """
+
+    lines: StepLines | None = None
+    date: Date | None = None
+    text: Text = ""
+    strict_date: bool = False
+    external_id: ExternalId | None = None
+
+
+class InvoiceOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Without `lines`, everything delivered and not invoiced yet. `date` is today unless given."""
+
+    lines: StepLines | None = None
+    date: Date | None = None
+    due_date: Date | None = None
+    text: Text = ""
+    external_id: ExternalId | None = None
+
+
+class CancelOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Without `lines`, everything that is left. What was delivered is returned, what was invoiced credited."""
+
+    reason: Reason
+    lines: StepLines | None = None
+
+
+class ReturnDeliveryInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Without `lines`, everything that did not come back yet. It goes where it came from unless `location_id` says.
+
+    `line_no` is the line of the delivery.
+    """
+
+    reason: Reason
+    lines: StepLines | None = None
+    date: Date | None = None
+    location_id: UUID | None = None
+    strict_date: bool = False
+    external_id: ExternalId | None = None
+
+
+class DirectSaleInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Sold, handed over and invoiced in one step, today or on an earlier `date`."""
+
+    party_id: UUID
+    lines: OrderLines
+    date: Date | None = None
+    due_date: Date | None = None
+    location_id: UUID | None = None
+    prices_include_tax: bool | None = None
+    tax_rounding: Rounding | None = None
+    reference: Reference = ""
+    text: Text = ""
+    strict_date: bool = False
+    external_id: ExternalId | None = None
+
+
+class DirectCreditLineInput(OrderLineInput, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`restock`: whether the goods came back (a service never does). `unit_cost`: what one was worth, if known."""
+
+    restock: bool = True
+    unit_cost: UnitCost | None = None
+
+
+class DirectCreditInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A credit note without its invoice, with the goods that came back.
+
+    Nobody knows which delivery they were of, so they come back at `unit_cost`, else at the current moving average
+    (the last one when none is left).
+    """
+
+    party_id: UUID
+    lines: Annotated[list[DirectCreditLineInput], Meta(min_length=1, max_length=2000)]
+    reason: Reason
+    date: Date | None = None
+    location_id: UUID | None = None
+    prices_include_tax: bool | None = None
+    tax_rounding: Rounding | None = None
+    strict_date: bool = False
+    external_id: ExternalId | None = None
+
+
+class OrderLineView(Struct, frozen=True, kw_only=True):
+    """`open` is still to be delivered; `backorder` is open and not reserved; all in the line's unit.
+
+    `base_quantity` is `quantity` in the product's own unit.
+    """
+
+    id: UUID
+    line_no: int
+    product_id: UUID
+    kind: Literal["stocked", "service"]
+    description: str
+    quantity: str
+    unit_code: str
+    base_quantity: str
+    unit_price: str
+    discount_percent: str
+    tax_group_id: UUID | None
+    tax_rate: str
+    net: str
+    tax: str
+    gross: str
+    cancelled: str
+    reserved: str
+    delivered: str
+    returned: str
+    invoiced: str
+    open: str
+    backorder: str
+
+
+class OrderSummary(Struct, frozen=True, kw_only=True):
+    """An order in a list, without its lines. Amounts are those ordered, whatever was cancelled since."""
+
+    id: UUID
+    version: int
+    number: str
+    state: OrderState
+    party_id: UUID
+    location_id: UUID
+    date: Date
+    currency: str
+    prices_include_tax: bool
+    tax_rounding: Rounding
+    payment_terms_days: int
+    net: str
+    tax: str
+    gross: str
+    line_count: int
+    reference: str
+    text: str
+    cancel_reason: str
+    external_id: str | None
+    confirmed_at: datetime | None
+    created_at: datetime
+
+
+class OrderView(OrderSummary, frozen=True, kw_only=True):
+    """The order with its lines and how far it is invoiced and paid.
+
+    `invoiced_amount` is gross, of posted invoices less their credit notes; `unpaid_amount` what is open of it.
+    """
+
+    invoice_state: Literal["none", "partly_invoiced", "invoiced"]
+    payment_state: Literal["none", "unpaid", "partly_paid", "paid"]
+    invoiced_amount: str
+    unpaid_amount: str
+    lines: list[OrderLineView]
+
+
+class DeliveryLineView(Struct, frozen=True, kw_only=True):
+    """`cost` is the cost of goods posted for the line, `unit_cost` that of one base unit."""
+
+    id: UUID
+    line_no: int
+    order_line_id: UUID
+    product_id: UUID
+    quantity: str
+    unit_code: str
+    base_quantity: str
+    unit_cost: str
+    cost: str
+    returned: str
+
+
+class DeliverySummary(Struct, frozen=True, kw_only=True):
+    """`accounting_date` differs from `date` when the period of that was closed (`date_shifted`)."""
+
+    id: UUID
+    version: int
+    number: str
+    order_id: UUID
+    party_id: UUID
+    location_id: UUID
+    date: Date
+    accounting_date: Date
+    date_shifted: bool
+    cost: str
+    line_count: int
+    entry_id: UUID | None
+    text: str
+    external_id: str | None
+    created_at: datetime
+
+
+class DeliveryView(DeliverySummary, frozen=True, kw_only=True):
+    """`order_state` tells whether something is left on backorder."""
+
+    order_state: OrderState
+    lines: list[DeliveryLineView]
+
+
+class ReturnLineView(Struct, frozen=True, kw_only=True):
+    id: UUID
+    line_no: int
+    delivery_line_id: UUID | None
+    product_id: UUID
+    quantity: str
+    unit_code: str
+    base_quantity: str
+    unit_cost: str
+    cost: str
+
+
+class ReturnSummary(Struct, frozen=True, kw_only=True):
+    """Of a delivery, or with `credit_note_id` of a credit note that has none."""
+
+    id: UUID
+    version: int
+    number: str
+    delivery_id: UUID | None
+    order_id: UUID | None
+    credit_note_id: UUID | None
+    party_id: UUID
+    location_id: UUID
+    date: Date
+    accounting_date: Date
+    date_shifted: bool
+    cost: str
+    line_count: int
+    reason: str
+    entry_id: UUID | None
+    external_id: str | None
+    created_at: datetime
+
+
+class ReturnView(ReturnSummary, frozen=True, kw_only=True):
+    lines: list[ReturnLineView]
+
+
+class DirectSaleView(Struct, frozen=True, kw_only=True):
+    """The three documents it made; no delivery when only services were sold. `cost` is the cost of goods."""
+
+    order_id: UUID
+    order_number: str
+    delivery_id: UUID | None
+    delivery_number: str | None
+    invoice_id: UUID
+    invoice_number: str
+    date: Date
+    accounting_date: Date
+    date_shifted: bool
+    currency: str
+    net: str
+    tax: str
+    gross: str
+    cost: str
+    line_count: int
+    external_id: str | None
+
+
+class DirectCreditView(Struct, frozen=True, kw_only=True):
+    """The credit note and the return receipt it came with, if goods came back. `cost` is what they are worth."""
+
+    credit_note_id: UUID
+    credit_note_number: str
+    return_id: UUID | None
+    return_number: str | None
+    date: Date
+    accounting_date: Date
+    date_shifted: bool
+    currency: str
+    net: str
+    tax: str
+    gross: str
+    cost: str
+    line_count: int
+    external_id: str | None

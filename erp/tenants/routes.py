@@ -1,0 +1,135 @@
+"""A tenant's own record and its API keys over HTTP.
+
+Everything here changes what credentials mean, so every instance is told as soon as the change is durable: the
+commands run with a hook after their commit and are not offered in batches, where it would be missing.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+from litestar import Router, get, patch, post
+
+from erp.http.answers import Reply
+from erp.http.commands import Command, encode_json, perform, read, show
+from erp.http.listing import Page, list_page
+from erp.http.request import ApiRequest
+from erp.kernel.errors import NotFound
+from erp.tenants import keys, service
+from erp.tenants.queries import API_KEY, API_KEYS, OWN_TENANT
+from erp.tenants.schemas import (
+    ApiKeyView,
+    CreateApiKeyInput,
+    NewApiKeyView,
+    RotateApiKeyInput,
+    TenantView,
+    UpdateTenantInput,
+)
+from erp.tenants.views import key_view, tenant_view
+from tenancy.work import UnitOfWork
+
+V = TypeVar("V", bound=msgspec.Struct)
+
+UPDATE_TENANT = Command(
+    "tenant.update", service.update_tenant, "tenant:write", UpdateTenantInput, match="required"
+)
+CREATE_KEY = Command("api_keys.create", keys.create_api_key, "api_keys:write", CreateApiKeyInput, status=201)
+ROTATE_KEY = Command(
+    "api_keys.rotate", keys.rotate_api_key, "api_keys:write", RotateApiKeyInput, status=201, target=True
+)
+REVOKE_KEY = Command("api_keys.revoke", keys.revoke_api_key, "api_keys:write", target=True)
+COMMANDS: tuple[Command, ...] = ()
+
+
+def telling(request: ApiRequest, command: Command, tenant_id: UUID, **bound: Any) -> Command:
+    """The command with `bound` arguments, after whose commit every instance loads the credentials anew."""
+    run: Callable[..., Awaitable[Any]] = partial(command.run, **bound)
+    gatekeeper = request.context.services.gatekeeper
+
+    async def bump() -> None:
+        await gatekeeper.bump_credentials(tenant_id)
+
+    async def told(work: UnitOfWork, *arguments: Any) -> Any:
+        work.after_commit(bump)
+        return await run(work, *arguments)
+
+    return replace(command, run=told)
+
+
+def revealed(reply: Reply[Any], kind: type[V], reveal: Callable[[V], V]) -> Reply[Any]:
+    """The answer with its secret put in. What was stored for a repeated request does not have it."""
+    if reply.status >= 300 or (b"idempotency-replayed", b"true") in reply.raw_headers:
+        return reply
+    view = reveal(msgspec.json.decode(reply.body, type=kind))
+    kept = [header for header in reply.raw_headers if header[0] not in (b"content-length", b"content-type")]
+    return Reply(encode_json(view), reply.status, kept)
+
+
+@get("/tenant", summary="Read your own tenant", tags=["Tenant"])
+async def get_tenant(request: ApiRequest) -> Reply[TenantView]:
+    [found] = await read(request, "tenant:read", OWN_TENANT())
+    if not found:
+        raise NotFound
+    return show(tenant_view(found[0]))
+
+
+@patch("/tenant", summary="Change your own tenant", tags=["Tenant"])
+async def update_tenant(request: ApiRequest, data: UpdateTenantInput) -> Reply[TenantView]:
+    """Name, time zone and settings. A setting sent as null goes back to its default."""
+    return await perform(request, telling(request, UPDATE_TENANT, request.caller.tenant.id), data)
+
+
+@post("/api-keys", summary="Create an API key", tags=["API keys"])
+async def create_api_key(request: ApiRequest, data: CreateApiKeyInput) -> Reply[NewApiKeyView]:
+    """The key's `secret` is shown in this answer and never again. A key grants at most what its creator holds."""
+    tenant_id = request.caller.tenant.id
+    minted = request.context.services.identity.mint(tenant_id)
+    reply = await perform(request, telling(request, CREATE_KEY, tenant_id, minted=minted), data)
+    return revealed(reply, NewApiKeyView, lambda view: msgspec.structs.replace(view, secret=minted.token))
+
+
+@post("/api-keys/{key_id:uuid}/rotate", summary="Replace an API key", tags=["API keys"])
+async def rotate_api_key(request: ApiRequest, key_id: UUID, data: RotateApiKeyInput) -> Reply[NewApiKeyView]:
+    """A new key with the same permissions; the old one works on for the overlap."""
+    tenant_id = request.caller.tenant.id
+    minted = request.context.services.identity.mint(tenant_id)
+    reply = await perform(request, telling(request, ROTATE_KEY, tenant_id, minted=minted), data, key_id)
+    return revealed(reply, NewApiKeyView, lambda view: msgspec.structs.replace(view, secret=minted.token))
+
+
+@post("/api-keys/{key_id:uuid}/revoke", status_code=200, summary="Revoke an API key", tags=["API keys"])
+async def revoke_api_key(request: ApiRequest, key_id: UUID) -> Reply[ApiKeyView]:
+    """Takes effect on every instance with its next request."""
+    return await perform(request, telling(request, REVOKE_KEY, request.caller.tenant.id), None, key_id)
+
+
+@get("/api-keys/{key_id:uuid}", summary="Read an API key", tags=["API keys"])
+async def get_api_key(request: ApiRequest, key_id: UUID) -> Reply[ApiKeyView]:
+    """Everything but the secret, which is not kept."""
+    [found] = await read(request, "api_keys:read", API_KEY(key_id=key_id))
+    if not found:
+        raise NotFound(key_id=str(key_id))
+    return show(key_view(found[0]))
+
+
+@get("/api-keys", summary="List API keys", tags=["API keys"], opt={"listing": API_KEYS})
+async def list_api_keys(request: ApiRequest) -> Reply[Page[ApiKeyView]]:
+    page: Reply[Any] = await list_page(request, "api_keys:read", API_KEYS, key_view)
+    return page
+
+
+router = Router(
+    "/v1",
+    route_handlers=[
+        get_tenant,
+        update_tenant,
+        create_api_key,
+        rotate_api_key,
+        revoke_api_key,
+        get_api_key,
+        list_api_keys,
+    ],
+)

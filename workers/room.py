@@ -1,0 +1,139 @@
+"""The engine room of one worker process: its event loop's databases, runner and metrics, from boot to shutdown."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeVar
+from uuid import UUID
+
+import psycopg
+from dramatiq import Broker, Middleware, Worker
+from dramatiq.asyncio import get_event_loop_thread
+
+from db.errors import DomainError
+from erp.runtime import Runtime, build_runtime
+from erp.settings import Settings
+from fleet.exposition import MetricsServer, start_metrics_server
+from fleet.health import Liveness, Readiness
+from fleet.logging import get_logger
+from fleet.metrics import build_info
+from tenancy.selfcheck import FencesDown
+from tenancy.work import Bounds
+from workers.heart import Heart
+from workers.kinds import JobKind
+from workers.runner import Runner
+from workers.settings import WorkerSettings
+
+log = get_logger("workers.room")
+
+T = TypeVar("T")
+
+#: Jobs may take longer than requests; one statement or one transaction still may not take for ever.
+_BOUNDS = Bounds(statement_timeout=60_000, lock_timeout=5_000)
+_DEADLINE = 120.0
+
+
+class EngineRoom(Middleware):
+    """Opens everything when the worker boots, on its event loop; drains and closes it at the end.
+
+    Follows Dramatiq's AsyncIO middleware, which owns the loop. A database that is away at boot is waited
+    for while the process already answers its probes: it becomes ready later, it does not crash.
+    """
+
+    def __init__(self, settings: Settings, worker_settings: WorkerSettings, kinds: Mapping[str, JobKind]) -> None:
+        self._settings = settings
+        self._worker_settings = worker_settings
+        self._kinds = kinds
+        self._opened = asyncio.Event()
+        self._readiness = Readiness()
+        self._liveness = Liveness()
+        self._runtime: Runtime | None = None
+        self._runner: Runner | None = None
+        self._heart: Heart | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._metrics: MetricsServer | None = None
+
+    # -- what Dramatiq calls, in its own threads ------------------------------------------------
+
+    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        worker.queue_prefetch = self._worker_settings.queue_prefetch
+        worker.delay_prefetch = self._worker_settings.queue_prefetch  # nothing of ours is delayed in Redis
+        worker.worker_timeout = self._worker_settings.queue_poll_ms
+        _on_loop(self._begin())
+
+    def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        _on_loop(self._drain())
+
+    def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        _on_loop(self._end())
+
+    # -- on the loop ------------------------------------------------------------------------------
+
+    async def run_job(self, tenant_id: UUID, job_id: UUID) -> None:
+        """The actors' work. Waits until the databases are there."""
+        await self._opened.wait()
+        if self._runner is not None:
+            await self._runner.run(tenant_id, job_id)
+
+    async def _begin(self) -> None:
+        build_info.at("", self._settings.role).set(1)
+        self._liveness.start()
+        if self._settings.metrics_port:
+            self._metrics = start_metrics_server(
+                self._settings.metrics_port, live=self._liveness.alive, ready=self._readiness.ready
+            )
+        self._runtime = build_runtime(self._settings, bounds=_BOUNDS, deadline=_DEADLINE)
+        self._tasks.append(asyncio.create_task(self._open(self._runtime)))
+
+    async def _open(self, runtime: Runtime) -> None:
+        try:
+            await _open_patiently(runtime)
+        except FencesDown as error:
+            # Running one job for the wrong tenant is worse than running none.
+            log.critical("tenants are not fenced from each other; this worker runs nothing", reason=str(error))
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        settings = self._worker_settings
+        self._heart = Heart(runtime.platform, lease=settings.job_lease, interval=settings.job_heartbeat)
+        self._runner = Runner(runtime.platform, runtime.database, self._heart, self._kinds, settings)
+        self._tasks.append(asyncio.create_task(self._heart.beat_forever()))
+        self._readiness.start()
+        self._opened.set()
+
+    async def _drain(self) -> None:
+        """Running jobs go on for a while, then they are handed back; either way their workers end."""
+        self._readiness.drain()
+        if self._heart is None:
+            self._opened.set()
+            return
+        self._tasks.append(asyncio.create_task(self._heart.drain(self._worker_settings.job_drain)))
+
+    async def _end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._runtime is not None:
+            await self._runtime.close()
+        self._liveness.stop()
+        if self._metrics is not None:
+            self._metrics.close()
+
+
+async def _open_patiently(runtime: Runtime) -> None:
+    pause = 0.5
+    while True:
+        try:
+            return await runtime.open()
+        except FencesDown:
+            raise
+        except (psycopg.Error, DomainError, OSError) as error:
+            log.warning("the database is not there yet", reason=type(error).__name__)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, 10.0)
+
+
+def _on_loop(work: Coroutine[Any, Any, T]) -> T:
+    thread = get_event_loop_thread()
+    assert thread is not None, "the AsyncIO middleware comes first"
+    return thread.run_coroutine(work)

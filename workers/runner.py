@@ -1,0 +1,210 @@
+"""Runs one job: claim, work under a lease, record the end. At least once; its effects behind a fence."""
+
+import asyncio
+import random
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from db.errors import DomainError
+from fleet.logging import get_logger
+from fleet.metrics import job_duration_seconds, job_retries_total, job_wait_seconds, jobs_running, jobs_total
+from fleet.redaction import redact_text
+from fleet.scope import scoped
+from fleet.tracing import extract, span, valid_traceparent
+from tenancy.caller import TenantFacts, system_caller
+from tenancy.database import TenantDatabase
+from tenancy.platform import PlatformDatabase, PlatformSession
+from workers.context import Fenced, GiveUp, JobContext
+from workers.heart import Attempt, Heart
+from workers.kinds import JobKind
+from workers.repository import CLAIM, FAIL, FINISH, HAND_BACK, TENANT_OF, Claim, TenantRow
+from workers.settings import WorkerSettings
+
+log = get_logger("workers.runner")
+
+T = TypeVar("T")
+
+#: Characters of a traceback that are kept: its end says what happened.
+_TRACEBACK = 8_000
+_DETAIL = 1_000
+#: How long a job of a suspended tenant rests before it is looked at again.
+_SUSPENDED_REST = timedelta(minutes=10)
+#: Seconds to keep trying to record an end; after that the lease's expiry does it.
+_RECORD_PATIENCE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt failed. `final`: no further attempt."""
+
+    code: str
+    detail: str
+    trace: str
+    final: bool = False
+
+
+class Runner:
+    """Runs jobs of the known kinds for one worker process."""
+
+    def __init__(
+        self,
+        platform: PlatformDatabase,
+        database: TenantDatabase,
+        heart: Heart,
+        kinds: Mapping[str, JobKind],
+        settings: WorkerSettings,
+    ) -> None:
+        self._platform = platform
+        self._database = database
+        self._heart = heart
+        self._kinds = kinds
+        self._settings = settings
+
+    async def run(self, tenant_id: UUID, job_id: UUID) -> None:
+        """One attempt, when the job wants one now; else nothing. Never raises because the job failed."""
+        found = await self._patiently(lambda session: self._claim(session, tenant_id, job_id))
+        if found is None:
+            return
+        claim, tenant = found
+        with (
+            scoped(
+                tenant=str(claim.tenant_id), principal="system", correlation_id=claim.correlation_id or str(claim.id),
+                traceparent=valid_traceparent(claim.traceparent or ""),
+            ),
+            span(
+                f"job {claim.kind}", kind="consumer", parent=extract({"traceparent": claim.traceparent or ""}),
+                job_id=str(claim.id), attempt=claim.attempts, queue=claim.queue,
+            ),
+        ):  # fmt: skip
+            if tenant.state != "active":
+                await self._hand_back(claim, _SUSPENDED_REST)
+            else:
+                await self._attempt(claim, tenant)
+
+    async def _claim(
+        self, session: PlatformSession, tenant_id: UUID, job_id: UUID
+    ) -> tuple[Claim, TenantRow] | None:
+        lease = timedelta(seconds=self._settings.job_lease)
+        claims, facts = await session.load(
+            CLAIM(tenant=tenant_id, job_id=job_id, kinds=list(self._kinds), lease=lease), TENANT_OF(tenant=tenant_id)
+        )
+        return (claims[0], facts[0]) if claims else None
+
+    async def _attempt(self, claim: Claim, row: TenantRow) -> None:
+        job_wait_seconds.at(claim.queue).observe(max(0.0, claim.waited.total_seconds()))
+        if claim.attempts > 1:
+            job_retries_total.at(claim.queue, claim.kind).inc()
+        tenant = TenantFacts(**row._asdict())
+        caller = system_caller(
+            tenant, name=f"job:{claim.kind}", correlation_id=claim.correlation_id or str(claim.id),
+            causation_id=claim.causation_id,
+        )  # fmt: skip
+        context = JobContext(claim, caller, self._database)
+        kind = self._kinds[claim.kind]
+        with jobs_running.at(claim.queue).track_inprogress(), job_duration_seconds.at(claim.queue, claim.kind).time():
+            attempt = Attempt(claim, kind.run(context), self._settings.job_lease)
+            async with self._heart.keeping(attempt):
+                await self._let_it_work(attempt, kind.time_limit)
+                outcome = await self._record(attempt, context, kind)
+        jobs_total.at(claim.queue, claim.kind, outcome).inc()
+
+    async def _let_it_work(self, attempt: Attempt, time_limit: float) -> None:
+        try:
+            await asyncio.wait([attempt.task], timeout=time_limit)
+        except asyncio.CancelledError:  # the process is told to end now
+            attempt.stop("handed_back")
+        attempt.stop("timed_out")
+        await asyncio.wait([attempt.task])
+
+    async def _record(self, attempt: Attempt, context: JobContext, kind: JobKind) -> str:
+        """Write how the attempt ended; the outcome as the metric `jobs_total` names it."""
+        claim, task = attempt.claim, attempt.task
+        error = TimeoutError(f"longer than {kind.time_limit:g} s") if task.cancelled() else task.exception()
+        if context.completed:
+            return "done"
+        if error is None:
+            return await self._finish(claim, task.result())
+        if attempt.why == "fenced" or isinstance(error, Fenced):
+            log.warning("the job belongs to another worker now", job=str(claim.id), kind=claim.kind)
+            return "fenced"
+        if attempt.why == "handed_back":
+            await self._hand_back(claim, timedelta(0))
+            return "failed"
+        return await self._fail(claim, failure_of(error))
+
+    async def _finish(self, claim: Claim, result: Mapping[str, Any] | None) -> str:
+        outcome = None if result is None else Jsonb(dict(result))
+
+        async def finish(session: PlatformSession) -> bool:
+            [rows] = await session.load(
+                FINISH(tenant=claim.tenant_id, job_id=claim.id, fence=claim.fence, outcome=outcome)
+            )
+            return bool(rows)
+
+        return "done" if await self._patiently(finish) else "fenced"
+
+    async def _fail(self, claim: Claim, failure: Failure) -> str:
+        backoff = full_jitter(claim.attempts, self._settings.job_backoff, self._settings.job_backoff_cap)
+
+        async def fail(session: PlatformSession) -> str | None:
+            [rows] = await session.load(
+                FAIL(
+                    tenant=claim.tenant_id, job_id=claim.id, fence=claim.fence, final=failure.final,
+                    backoff=timedelta(seconds=backoff), code=failure.code, detail=failure.detail,
+                    trace=failure.trace,
+                )
+            )  # fmt: skip
+            return rows[0][0] if rows else None
+
+        state = await self._patiently(fail)
+        log.warning(
+            "job attempt failed", job=str(claim.id), kind=claim.kind, attempt=claim.attempts, code=failure.code,
+            detail=failure.detail, state=state, trace=failure.trace[-2_000:],
+        )  # fmt: skip
+        return {"queued": "failed", "failed": "dead"}.get(state or "", "fenced")
+
+    async def _hand_back(self, claim: Claim, delay: timedelta) -> None:
+        async def hand_back(session: PlatformSession) -> None:
+            session.save(HAND_BACK(tenant=claim.tenant_id, job_id=claim.id, fence=claim.fence, delay=delay))
+
+        await self._patiently(hand_back)
+
+    async def _patiently(self, function: Callable[[PlatformSession], Awaitable[T]]) -> T | None:
+        """Run it, again while the database is away; None when it stays away. All of it may be repeated."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _RECORD_PATIENCE
+        for attempt in range(1, 100):
+            try:
+                return await self._platform.run(function)
+            except (psycopg.OperationalError, DomainError, OSError, TimeoutError) as error:
+                pause = full_jitter(attempt, 0.1, 2.0)
+                if loop.time() + pause > deadline:
+                    log.error("the database stayed away", reason=type(error).__name__)
+                    break
+                await asyncio.sleep(pause)
+        return None
+
+
+def full_jitter(attempt: int, base: float, cap: float) -> float:
+    """Seconds to wait after the attempt-th failure: anything up to base * 2^(attempt - 1), at most `cap`."""
+    return random.uniform(0, min(cap, base * 2 ** (attempt - 1)))
+
+
+def failure_of(error: BaseException) -> Failure:
+    """What the tenant may read of it (`code`, `detail`), and the traceback for whoever runs the service."""
+    trace = redact_text("".join(traceback.format_exception(error))[-_TRACEBACK:])
+    if isinstance(error, GiveUp):
+        return Failure(error.code, error.detail[:_DETAIL], trace, final=True)
+    if isinstance(error, DomainError):
+        return Failure(error.code, error.detail[:_DETAIL], trace)
+    if isinstance(error, TimeoutError):
+        return Failure("job-timeout", str(error)[:_DETAIL], trace)
+    # The text of any other error may name hosts, statements or other people's data.
+    return Failure("internal-error", type(error).__name__, trace)

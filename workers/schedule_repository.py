@@ -1,0 +1,162 @@
+"""Statements of the schedule: take a slot, ask for the tenants' jobs, clean up."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    Date,
+    DateTime,
+    Float,
+    Interval,
+    Text,
+    Uuid,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    extract,
+    func,
+    literal_column,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+
+from db.statement import Statement, rows_of
+from erp.inventory.models import reservations
+from erp.jobs.models import cron_runs, jobs
+from tenancy.api_keys import tenants
+from tenancy.trail import idempotency_keys
+from workers.lease import leases
+from workers.repository import NOW
+
+
+class SlotTaken(NamedTuple):
+    """`won`: this process runs the task for the slot. `wait`: seconds until the next slot. `now`: the database's."""
+
+    slot: datetime
+    won: bool
+    wait: float
+    now: datetime
+
+
+_every: Any = bindparam("every", type_=Float)
+_begin = func.to_timestamp(func.floor(extract("epoch", NOW) / _every) * _every)
+_slot = select(_begin.label("at"), NOW.label("now")).cte("slot").prefix_with("MATERIALIZED")
+#: Only under a lease that holds, and holds until this commits: a deposed leader takes no slot. The key of
+#: (job, slot) lets one process win, also when two of them believe they lead.
+_taken = (
+    insert(cron_runs)
+    .from_select(
+        ["job", "slot", "term", "holder"],
+        select(cast(bindparam("job"), Text), _slot.c.at, leases.c.term, leases.c.holder)
+        .where(
+            leases.c.name == bindparam("lease", type_=Text), leases.c.holder == bindparam("holder", type_=Text),
+            leases.c.term == bindparam("term", type_=BigInteger), leases.c.expires_at > NOW,
+        )
+        .with_for_update(read=True, of=leases),
+    )
+    .on_conflict_do_nothing()
+    .returning(cron_runs.c.slot)
+    .cte("taken")
+)  # fmt: skip
+TAKE_SLOT: Statement[SlotTaken] = Statement(
+    select(
+        _slot.c.at, exists(select(_taken.c.slot)),
+        cast(extract("epoch", _slot.c.at) + _every - extract("epoch", _slot.c.now), Float), _slot.c.now,
+    ),
+    SlotTaken,
+)  # fmt: skip
+NOTE_RUN = Statement(
+    update(cron_runs)
+    .where(cron_runs.c.job == bindparam("of_job", type_=Text), cron_runs.c.slot == bindparam("of_slot"))
+    .values(finished_at=NOW, affected=bindparam("changed", type_=BigInteger))
+)
+
+_COLUMNS = ["tenant_id", "id", "queue", "kind", "unique_key", "slot"]
+_active = tenants.c.state == literal_column("'active'")
+_asked = (cast(bindparam("to_queue"), Text), cast(bindparam("of_kind"), Text))
+
+#: One probe of an index per tenant, and a job only where something is due: an idle tenant costs no job.
+ADD_EXPIRY_JOBS = Statement(
+    insert(jobs)
+    .from_select(
+        _COLUMNS,
+        select(
+            tenants.c.tenant_id, func.gen_random_uuid(), *_asked, cast(bindparam("of_kind"), Text),
+            cast(None, Text),
+        ).where(
+            _active,
+            exists().where(
+                reservations.c.tenant_id == tenants.c.tenant_id,
+                reservations.c.state == literal_column("'active'"), reservations.c.expires_at <= NOW,
+            ),
+        ),
+    )
+    .on_conflict_do_nothing()
+    .returning(jobs.c.id)
+)  # fmt: skip
+
+ZONES = Statement(select(tenants.c.time_zone).where(_active).distinct())
+
+_day = rows_of(zones=Text, days=Date)
+_of_day = cast(_day.c.days, Text)
+#: One job a tenant, kind and local day, whenever the day's hour has come: a late coordinator makes up for it.
+ADD_DAILY_JOBS = Statement(
+    insert(jobs)
+    .from_select(
+        _COLUMNS,
+        select(tenants.c.tenant_id, func.gen_random_uuid(), *_asked, cast(None, Text), _of_day)
+        .join(_day, _day.c.zones == tenants.c.time_zone)
+        .where(
+            _active,
+            ~exists().where(
+                jobs.c.tenant_id == tenants.c.tenant_id, jobs.c.kind == bindparam("of_kind", type_=Text),
+                jobs.c.slot == _of_day,
+            ),
+        ),
+    )
+    .on_conflict_do_nothing()
+    .returning(jobs.c.id)
+)  # fmt: skip
+
+_older_than = NOW - bindparam("age", type_=Interval)
+_key = (idempotency_keys.c.tenant_id, idempotency_keys.c.principal_id, idempotency_keys.c.key)
+DROP_KEYS = Statement(
+    delete(idempotency_keys)
+    .where(
+        tuple_(*_key).in_(
+            select(*_key)
+            .where(idempotency_keys.c.created_at < _older_than)
+            .order_by(idempotency_keys.c.created_at)
+            .limit(bindparam("at_most"))
+        )
+    )
+    .returning(literal_column("1"))
+)
+DROP_JOBS = Statement(
+    delete(jobs)
+    .where(
+        tuple_(jobs.c.tenant_id, jobs.c.id).in_(
+            select(jobs.c.tenant_id, jobs.c.id)
+            .where(jobs.c.state.in_([literal_column("'done'"), literal_column("'discarded'")]))
+            .where(jobs.c.finished_at < _older_than)
+            .order_by(jobs.c.finished_at)
+            .limit(bindparam("at_most"))
+        )
+    )
+    .returning(literal_column("1"))
+)
+DROP_RUNS = Statement(
+    delete(cron_runs)
+    .where(
+        tuple_(cron_runs.c.job, cron_runs.c.slot).in_(
+            select(cron_runs.c.job, cron_runs.c.slot)
+            .where(cron_runs.c.slot < _older_than)
+            .limit(bindparam("at_most"))
+        )
+    )
+    .returning(literal_column("1"))
+)

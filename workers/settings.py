@@ -1,0 +1,51 @@
+"""How jobs, queues and the coordinator behave; every time in seconds unless its name says otherwise."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """Defaults are the product's promises: a killed worker's job runs again within 30 s.
+
+    A job belongs to its worker for `job_lease` after its last heartbeat; the coordinator looks for expired
+    leases every `sweep_poll`. A message counts as lost in Redis when its row has waited `sweep_after` with
+    nothing waiting before it.
+    """
+
+    job_lease: float = 20.0
+    job_heartbeat: float = 5.0
+    job_backoff: float = 2.0
+    job_backoff_cap: float = 60.0
+    #: How long running jobs may go on after SIGTERM before they are handed back.
+    job_drain: float = 12.0
+    #: Messages that wait in Redis per queue at most; the rest waits in PostgreSQL.
+    queue_window: int = 500
+    queue_heartbeat_ms: int = 15_000
+    #: Out of a million commands, how many look for messages of dead workers.
+    queue_maintenance_chance: int = 100_000
+    queue_prefetch: int = 2
+    queue_poll_ms: int = 100
+    dispatch_poll: float = 0.2
+    sweep_poll: float = 1.0
+    sweep_after: float = 60.0
+    relay_poll: float = 0.2
+    relay_batch: int = 500
+    stream_length: int = 100_000
+    lease_ttl: float = 30.0
+    lease_renewal: float = 10.0
+    #: How often a coordinator that does not lead asks for the lead.
+    lease_retry: float = 2.0
+    gauges_poll: float = 5.0
+
+
+def load_worker_settings(environment: Mapping[str, str] | None = None) -> WorkerSettings:
+    """From `ERP_WORKER_<NAME>` variables. Raises ValueError."""
+    env = os.environ if environment is None else environment
+    chosen: dict[str, Any] = {}
+    for field in fields(WorkerSettings):
+        if text := env.get(f"ERP_WORKER_{field.name.upper()}"):
+            chosen[field.name] = int(text) if isinstance(field.default, int) else float(text)
+    return WorkerSettings(**chosen)
