@@ -84,11 +84,21 @@ with_pip() {
 
 link_checkout() {
     # What an editable install does, without fetching a build tool that no lock covers.
-    local site
-    site=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-    pwd >"$site/erp_checkout.pth"
-    printf '#!%s/.venv/bin/python\nfrom erp.cli import main\n\nmain()\n' "$(pwd)" >.venv/bin/erp
-    chmod +x .venv/bin/erp
+    .venv/bin/python - <<'PYTHON'
+import sysconfig
+import tomllib
+from pathlib import Path
+
+project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+site = Path(sysconfig.get_path("purelib"))
+(site / "erp_checkout.pth").write_text(f"{Path.cwd()}\n")
+facts = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+facts.mkdir(exist_ok=True)
+(facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+script = Path(".venv/bin/erp")
+script.write_text(f"#!{Path.cwd()}/.venv/bin/python\nfrom erp.cli import main\n\nmain()\n")
+script.chmod(0o755)
+PYTHON
 }
 
 # ---- Server programs

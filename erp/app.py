@@ -160,4 +160,6 @@ async def _outbox(runtime: Runtime) -> Outcome:
         return found
 
     [(count, age)] = await runtime.platform.run(waiting)
-    return Outcome("degraded" if age > 30 else "healthy", facts={"unpublished": count, "oldest_seconds": round(age, 1)})
+    return Outcome(
+        "degraded" if age > 30 else "healthy", facts={"unpublished": count, "oldest_seconds": round(age, 1)}
+    )

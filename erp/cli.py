@@ -3,9 +3,11 @@
 import typer
 
 from deploy.local.commands import fleet
+from erp.exchange.commands import imports
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The ERP backend on this machine.")
 app.add_typer(fleet)
+app.add_typer(imports, name="import")
 
 
 def main() -> None:

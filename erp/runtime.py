@@ -105,9 +105,7 @@ def build_runtime(settings: Settings, *, bounds: Bounds | None = None, deadline:
         "queue": connect(settings.redis_queue_url, timeout=0.5),
         "cache": connect(settings.redis_cache_url, timeout=0.05),
     }
-    locks = LockService(
-        clients["locks"], ttl=10.0, holder=settings.instance, observe=observe_lock
-    )
+    locks = LockService(clients["locks"], ttl=10.0, holder=settings.instance, observe=observe_lock)
     database = TenantDatabase(
         primary,
         locks=locks,

@@ -79,12 +79,11 @@ class EngineRoom(Middleware):
     async def _begin(self) -> None:
         build_info.at("", self._settings.role).set(1)
         self._liveness.start()
-        if self._settings.metrics_port:
-            self._metrics = start_metrics_server(
-                self._settings.metrics_port, live=self._liveness.alive, ready=self._readiness.ready
-            )
         self._runtime = build_runtime(self._settings, bounds=_BOUNDS, deadline=_DEADLINE)
         self._tasks.append(asyncio.create_task(self._open(self._runtime)))
+        self._metrics = start_metrics_server(
+            self._settings.metrics_port, live=self._liveness.alive, ready=self._readiness.ready
+        )
 
     async def _open(self, runtime: Runtime) -> None:
         try:

@@ -125,7 +125,7 @@ class Schedule:
         self._next: dict[str, float] = {}
 
     async def tick(self) -> None:
-        """Look at every task that may be due. One that fails is tried again with its next slot."""
+        """Look at every task that may be due. Raises the first failure after all had their turn."""
         failed: Exception | None = None
         for task in self._tasks:
             if clock.monotonic() >= self._next.get(task.name, 0.0):

@@ -6,11 +6,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     BigInteger,
     Date,
-    DateTime,
     Float,
     Interval,
     Text,
-    Uuid,
     bindparam,
     cast,
     delete,

@@ -19,7 +19,7 @@ OFFSETS = {
     "redis-core": 379,
     "redis-cache": 380,
 }
-API_OFFSET, WORKER_METRICS_OFFSET, COORDINATOR_METRICS_OFFSET = 100, 200, 210
+API_OFFSET, WORKER_METRICS_OFFSET, COORDINATOR_METRICS_OFFSET, API_METRICS_OFFSET = 100, 200, 210, 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,7 @@ def _ports(env: Mapping[str, str], instances: int) -> dict[str, int]:
     base = _number(env, "ERP_PORT_BASE", PORT_BASE, 1_024, EPHEMERAL_FROM - 1_000)
     offsets = dict(OFFSETS)
     offsets |= {f"api-{number}": API_OFFSET + number for number in range(1, instances + 1)}
+    offsets |= {f"api-{number}-metrics": API_METRICS_OFFSET + number for number in range(1, instances + 1)}
     offsets |= {f"worker-{queue}": WORKER_METRICS_OFFSET + at for at, queue in enumerate(QUEUES, start=1)}
     offsets |= {f"coordinator-{number}": COORDINATOR_METRICS_OFFSET + number for number in (1, 2)}
     return {

@@ -93,7 +93,8 @@ class Plan:
             ),
             *("--timeout-graceful-shutdown", str(GRACE_SECONDS)),
         )
-        return Member(self._python(name, "api", command), lambda: answers(port), port)
+        metrics_port = self.options.ports[f"{name}-metrics"]
+        return Member(self._python(name, "api", command, metrics_port), lambda: answers(port), port)
 
     def _worker(self, queue: str) -> Member:
         name = f"worker-{queue}"

@@ -162,27 +162,32 @@ def create_replicas(
                 "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s",
                 [replica.name],
             )
+    secret = {"PGPASSWORD": credentials.replication}
     backups = [
         run(
-            (
-                replica.binaries.program("pg_basebackup"),
-                f"--pgdata={replica.data}",
-                f"--dbname={_replication_source(primary, replica)}",
-                "--checkpoint=fast",
-                "--wal-method=stream",
-                "--create-slot",
-                f"--slot={replica.name}",
-                *(() if sync else ("--no-sync",)),
-            ),
+            _base_backup(primary, replica, sync=sync),
             folder=replica.data.parent,
             account=replica.account,
-            environment={"PGPASSWORD": credentials.replication},
+            environment=secret,
         )
         for replica in replicas
     ]
     for replica, backup in zip(replicas, backups, strict=True):
         complete(backup)
         _own(replica, replica.data / "standby.signal", "")
+
+
+def _base_backup(primary: PostgresServer, replica: PostgresServer, *, sync: bool) -> tuple[str, ...]:
+    return (
+        replica.binaries.program("pg_basebackup"),
+        f"--pgdata={replica.data}",
+        f"--dbname={_replication_source(primary, replica)}",
+        "--checkpoint=fast",
+        "--wal-method=stream",
+        "--create-slot",
+        f"--slot={replica.name}",
+        *(() if sync else ("--no-sync",)),
+    )
 
 
 def configure_primary(server: PostgresServer, *, quorum: Sequence[str] = ()) -> None:

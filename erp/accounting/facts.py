@@ -6,13 +6,16 @@ from typing import Any
 from sqlalchemy import ColumnElement, Date, Subquery, bindparam, cast, select
 
 from db.statement import TENANT, Bound
-from erp.accounting.chart import CONTROL_ROLES
+from erp.accounting.chart import CONTROL_ROLES, ROLES
 from erp.accounting.errors import AccountInactive, ControlAccount
 from erp.accounting.models import open_items
 from erp.accounting.repository import NAMED_ACCOUNTS, NamedAccount
 from erp.kernel.errors import UnknownReference
 
-__all__ = ["NamedAccount", "check_accounts", "named_accounts", "open_amount_of", "overdue_documents"]
+#: Accounts an invoice or payment line may not be booked on: they mean something to their documents.
+ALL_ROLES = frozenset(ROLES)
+
+__all__ = ["ALL_ROLES", "NamedAccount", "check_accounts", "named_accounts", "open_amount_of", "overdue_documents"]
 
 
 def named_accounts(names: Iterable[str]) -> Bound[NamedAccount]:
@@ -25,9 +28,9 @@ def named_accounts(names: Iterable[str]) -> Bound[NamedAccount]:
 
 
 def check_accounts(
-    accounts: Sequence[NamedAccount], names: Iterable[tuple[str, str]], *, control: bool = False
+    accounts: Sequence[NamedAccount], names: Iterable[tuple[str, str]], *, kept: frozenset[str] = CONTROL_ROLES
 ) -> None:
-    """Raises unless each (name, JSON pointer) is an active account that no sub-ledger keeps (unless `control`)."""
+    """Raises unless each (name, JSON pointer) is an active account without any of the `kept` roles."""
     known = {account.code: account for account in accounts}
     known |= {f"@{role}": account for account in accounts for role in account.roles}
     for name, pointer in names:
@@ -35,11 +38,10 @@ def check_accounts(
             raise UnknownReference(f"There is no account {name}.", pointer=pointer, account=name)
         if not account.active:
             raise AccountInactive(f"Account {account.code} is inactive.", pointer=pointer, account=account.code)
-        kept = CONTROL_ROLES.intersection(account.roles)
-        if kept and not control:
+        if taken := kept.intersection(account.roles):
             raise ControlAccount(
-                f"Account {account.code} is kept by documents (@{min(kept)}).",
-                pointer=pointer, account=account.code, roles=sorted(kept),
+                f"Account {account.code} is kept by documents (@{min(taken)}).",
+                pointer=pointer, account=account.code, roles=sorted(taken),
             )  # fmt: skip
 
 

@@ -214,13 +214,13 @@ async def get_period(request: ApiRequest, period_id: UUID) -> Reply[PeriodView]:
     return show(period_view(found[0]))
 
 
-@post("/periods/{period_id:uuid}/close", summary="Close an accounting period")
+@post("/periods/{period_id:uuid}/close", summary="Close an accounting period", status_code=200)
 async def close_period(request: ApiRequest, period_id: UUID, data: ClosePeriodInput) -> Reply[PeriodView]:
     """`soft_closed` can be reopened, `closed` never. Waits for postings under way; later ones see it closed."""
     return await perform(request, CLOSE_PERIOD, data, period_id)
 
 
-@post("/periods/{period_id:uuid}/reopen", summary="Reopen a soft-closed period")
+@post("/periods/{period_id:uuid}/reopen", summary="Reopen a soft-closed period", status_code=200)
 async def reopen_period(request: ApiRequest, period_id: UUID, data: ReopenPeriodInput) -> Reply[PeriodView]:
     return await perform(request, REOPEN_PERIOD, data, period_id)
 

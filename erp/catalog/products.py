@@ -39,9 +39,7 @@ async def create_product(work: UnitOfWork, data: CreateProductInput) -> ProductV
         id=new_id(), version=1, active=True, created_at=work.now, **_stored(msgspec.structs.asdict(data))
     )
     _check(row)
-    work.save(
-        ADD_PRODUCT(id=row.id, kind=row.kind, unit_id=unit_id, created_at=row.created_at, **_changing(row))
-    )
+    work.save(ADD_PRODUCT(id=row.id, kind=row.kind, unit_id=unit_id, created_at=row.created_at, **_changing(row)))
     _save_units(work, row, known)
     facts = _shown(row, _SHOWN)
     work.publish(Event("product", row.id, 1, "product.created", facts))
@@ -69,9 +67,7 @@ async def update_product(work: UnitOfWork, product_id: UUID, data: UpdateProduct
         work.save(DROP_PRODUCT_UNITS(product_id=product_id))
         _save_units(work, after, known)
     work.publish(Event("product", product_id, after.version, "product.updated", _shown(after, changed)))
-    work.audit(
-        "product.update", "product", product_id, before=_shown(before, changed), after=_shown(after, changed)
-    )
+    work.audit("product.update", "product", product_id, before=_shown(before, changed), after=_shown(after, changed))
     return product_view(after)
 
 

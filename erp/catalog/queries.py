@@ -45,9 +45,7 @@ CATEGORIES: Listing[CategoryRow] = Listing(
     },
 )
 
-PRODUCT: Statement[ProductRow] = Statement(
-    PRODUCT_SELECT.where(products.c.id == bindparam("product_id")), ProductRow
-)
+PRODUCT: Statement[ProductRow] = Statement(PRODUCT_SELECT.where(products.c.id == bindparam("product_id")), ProductRow)
 PRODUCTS: Listing[ProductRow] = Listing(
     select=PRODUCT_SELECT,
     row=ProductRow,

@@ -71,9 +71,7 @@ async def create_location(request: ApiRequest, data: CreateLocationInput) -> Rep
 
 
 @patch("/locations/{location_id:uuid}", summary="Change a location")
-async def update_location(
-    request: ApiRequest, location_id: UUID, data: UpdateLocationInput
-) -> Reply[LocationView]:
+async def update_location(request: ApiRequest, location_id: UUID, data: UpdateLocationInput) -> Reply[LocationView]:
     """Only the fields that are sent change. A location that holds stock or is the default stays in use."""
     return await perform(request, SET_LOCATION, data, location_id)
 

@@ -78,9 +78,7 @@ async def create_location(work: UnitOfWork, data: CreateLocationInput) -> Locati
 
 async def update_location(work: UnitOfWork, location_id: UUID, data: UpdateLocationInput) -> LocationView:
     """Raises NotFound, VersionConflict, LocationInUse (it holds stock or is the default), Duplicate."""
-    rows, [holding] = await work.load(
-        LOCK_LOCATIONS(location_id=location_id), HOLDS_STOCK(location_id=location_id)
-    )
+    rows, [holding] = await work.load(LOCK_LOCATIONS(location_id=location_id), HOLDS_STOCK(location_id=location_id))
     before = next((row for row in rows if row.id == location_id), None)
     if before is None:
         raise NotFound(location_id=str(location_id))

@@ -95,9 +95,7 @@ COSTS = check(
 )
 
 _worth = select(func.coalesce(func.sum(product_costs.c.value), _ZERO)).where(product_costs.c.tenant_id == TENANT)
-_both = select(
-    _worth.scalar_subquery().label("worth"), inventory_account_balance().label("balance")
-).subquery("both")
+_both = select(_worth.scalar_subquery().label("worth"), inventory_account_balance().label("balance")).subquery("both")
 STOCK_VALUE = check(
     "inventory-account",
     "The value of all stock is the balance of the inventory account.",
@@ -156,9 +154,7 @@ LINES_MOVED = check(
             ),
         ).outerjoin(stock_moves, _line)
     )
-    .where(
-        journal_lines.c.tenant_id == TENANT, journal_lines.c.account_code == _account, stock_moves.c.id.is_(None)
-    ),
+    .where(journal_lines.c.tenant_id == TENANT, journal_lines.c.account_code == _account, stock_moves.c.id.is_(None)),
 )
 
 _days = (

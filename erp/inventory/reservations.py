@@ -93,9 +93,7 @@ def save_reservations(
     )  # fmt: skip
 
 
-def take_from(
-    work: UnitOfWork, taken: Sequence[tuple[ReservationRow, Decimal]], final_state: FinalState
-) -> None:
+def take_from(work: UnitOfWork, taken: Sequence[tuple[ReservationRow, Decimal]], final_state: FinalState) -> None:
     """Queue that so much of each (locked) reservation was used or given up; an emptied one ends in `final_state`."""
     total: dict[UUID, Decimal] = {}
     for row, quantity in taken:
@@ -110,9 +108,7 @@ def take_from(
 
 async def create_reservation(work: UnitOfWork, data: CreateReservationInput) -> ReservationView:
     """Raises InsufficientStock, NotStocked, UnknownReference, LocationInactive, NoDefaultLocation, Duplicate."""
-    places, facts = await work.peek(
-        location_facts(data.location_id), selling_facts([data.product_id], work.today)
-    )
+    places, facts = await work.peek(location_facts(data.location_id), selling_facts([data.product_id], work.today))
     location = chosen_location(places, data.location_id)
     product = stocked_product(facts, data.product_id, pointer="/product_id")
     wanted = decimal(data.quantity)
@@ -148,9 +144,7 @@ async def create_reservation(work: UnitOfWork, data: CreateReservationInput) -> 
     return reservation_view(row)
 
 
-async def extend_reservation(
-    work: UnitOfWork, reservation_id: UUID, data: ExtendReservationInput
-) -> ReservationView:
+async def extend_reservation(work: UnitOfWork, reservation_id: UUID, data: ExtendReservationInput) -> ReservationView:
     """Raises NotFound, VersionConflict, ReservationClosed, Invalid for an end that is past or too far away."""
     [found] = await work.load(LOCK_RESERVATIONS(ids=[reservation_id]))
     row = _active(work, found, reservation_id)

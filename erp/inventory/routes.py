@@ -81,9 +81,7 @@ async def list_levels(request: ApiRequest) -> Reply[Page[LevelView]]:
 @get("/products/{product_id:uuid}/availability", summary="Read a product's availability", tags=["Products"])
 async def get_availability(request: ApiRequest, product_id: UUID) -> Reply[AvailabilityView]:
     """Over all locations and in each. It is what a document may take at this moment, not a promise: reserve it."""
-    found, places = await read(
-        request, "stock:read", PRODUCT(product_id=product_id), PLACES(product_id=product_id)
-    )
+    found, places = await read(request, "stock:read", PRODUCT(product_id=product_id), PLACES(product_id=product_id))
     if not found:
         raise NotFound(product_id=str(product_id))
     return show(availability_view(found[0], places))

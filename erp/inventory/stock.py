@@ -106,7 +106,5 @@ def post_moves(
             work, ledger, entry_id=entry_id, number=number, journal="stock", postings=postings,
             source_type=source_type, source_id=source_id, text=text,
         )  # fmt: skip
-    stock.save(
-        work, kind=kind, source_type=source_type, source_id=source_id, entry_id=entry_id, date=ledger.date
-    )
+    stock.save(work, kind=kind, source_type=source_type, source_id=source_id, entry_id=entry_id, date=ledger.date)
     return entry_id

@@ -57,7 +57,7 @@ async def apply_credit(work: UnitOfWork, invoice_id: UUID, data: ApplyCreditInpu
     made = [made_row(rows[0], item) for rows, (item, _) in zip(pairs, settled, strict=True)]
     facts = {"amount": money_text(total, credit.currency), "number": credit.document_number}
     work.audit("credit_note.allocate", "invoice", invoice_id, after=facts)
-    return _view(credit, credit.open_amount - total, [*earlier, *made])
+    return allocations_view(found[0], credit.open_amount - total, [*earlier, *made])
 
 
 async def take_back_credit(work: UnitOfWork, invoice_id: UUID, data: TakeBackCreditInput) -> CreditAllocationsView:
@@ -79,7 +79,7 @@ async def take_back_credit(work: UnitOfWork, invoice_id: UUID, data: TakeBackCre
     work.audit("credit_note.deallocate", "invoice", invoice_id, after=facts)
     taken = {row.id for row in chosen}
     after = [row._replace(reversed=True) if row.id in taken else row for row in earlier]
-    return _view(credit, credit.open_amount + total, after)
+    return allocations_view(found[0], credit.open_amount + total, after)
 
 
 def credit_item(found: Sequence[InvoiceRow], items: Sequence[OpenItemRow], invoice_id: UUID) -> OpenItemRow:
@@ -101,10 +101,11 @@ def _demand(target: CreditTarget, index: int, currency: str) -> Demand:
     return Demand(named[0], money(target.amount, currency, pointer=f"{pointer}/amount"), pointer)
 
 
-def _view(credit: OpenItemRow, left: Decimal, rows: Sequence[AllocationRow]) -> CreditAllocationsView:
+def allocations_view(credit: InvoiceRow, left: Decimal, rows: Sequence[AllocationRow]) -> CreditAllocationsView:
+    """A posted credit note's allocations and what is left of it."""
     return CreditAllocationsView(
-        invoice_id=credit.document_id,
-        number=credit.document_number,
+        invoice_id=credit.id,
+        number=credit.number or "",
         open_amount=money_text(left, credit.currency),
         allocations=[
             CreditAllocationView(

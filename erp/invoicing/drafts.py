@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 from uuid import UUID
 
-from erp.accounting.facts import check_accounts, named_accounts
+from erp.accounting.facts import ALL_ROLES, check_accounts, named_accounts
 from erp.accounting.posting import ledger_loads, open_ledger
 from erp.invoicing.document import draft_rows, invoice_view
 from erp.invoicing.lines import account_names, customer, new_lines, product_ids
@@ -18,6 +18,9 @@ from erp.numbering.service import take
 from erp.parties.facts import PartyFacts, party_facts
 from erp.pricing.facts import SellingFacts, selling_facts, tax_defaults
 from tenancy.work import UnitOfWork
+
+#: A line is revenue, or goes to an account that has no role.
+NOT_FOR_LINES = ALL_ROLES - {"revenue"}
 
 
 def save_draft(work: UnitOfWork, new: NewInvoice) -> InvoiceView:
@@ -38,10 +41,10 @@ async def create_invoice(work: UnitOfWork, data: CreateInvoiceInput) -> InvoiceV
     if not data.post:
         # No period is locked: a draft must not stand in the way of closing one.
         parties, products, accounts = await work.load(party, sold, named)
-        check_accounts(accounts, names)
+        check_accounts(accounts, names, kept=NOT_FOR_LINES)
         return save_draft(work, _new_invoice(work, data, on, parties, products))
     periods, roles, parties, products, accounts = await work.load(*ledger_loads(on), party, sold, named)
-    check_accounts(accounts, names)
+    check_accounts(accounts, names, kept=NOT_FOR_LINES)
     new = _new_invoice(work, data, on, parties, products)
     ledger = open_ledger(periods, roles, on, strict_date=data.strict_date)
     [number] = await take(work, ledger.date, new.kind)
@@ -78,7 +81,7 @@ async def update_draft(work: UnitOfWork, invoice_id: UUID, data: UpdateInvoiceIn
     work.check_version(before.version)
     if before.order_id is not None:
         raise InvalidState("This draft belongs to an order.", order_id=str(before.order_id), state=before.state)
-    check_accounts(accounts, names)
+    check_accounts(accounts, names, kept=NOT_FOR_LINES)
     new = NewInvoice(
         id=before.id, party_id=before.party_id, date=data.date, lines=new_lines(data.lines, products),
         kind="invoice" if before.kind == "invoice" else "credit_note",

@@ -9,6 +9,7 @@ posts later, or saves it posted within its own transaction:
     view = save_posted(work, ledger, NewInvoice(...), number)
 """
 
+from erp.invoicing.applying import apply_credit, take_back_credit
 from erp.invoicing.credits import credit_invoice
 from erp.invoicing.drafts import cancel_draft, create_invoice, save_draft, update_draft
 from erp.invoicing.new import InvoiceKind, NewInvoice, NewInvoiceLine, Rounding
@@ -20,6 +21,7 @@ __all__ = [
     "NewInvoice",
     "NewInvoiceLine",
     "Rounding",
+    "apply_credit",
     "cancel_draft",
     "create_invoice",
     "credit_invoice",
@@ -27,5 +29,6 @@ __all__ = [
     "post_invoice",
     "save_draft",
     "save_posted",
+    "take_back_credit",
     "update_draft",
 ]

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from db.identifiers import new_id
-from erp.accounting.facts import check_accounts, named_accounts
+from erp.accounting.facts import ALL_ROLES, check_accounts, named_accounts
 from erp.accounting.open_items import lock_items
 from erp.accounting.posting import Ledger, ledger_loads, open_ledger
 from erp.kernel.errors import UnknownReference
@@ -37,7 +37,7 @@ async def create_payment(work: UnitOfWork, data: CreatePaymentInput) -> PaymentV
     )
     if not parties:
         raise UnknownReference("There is no such party.", pointer="/party_id", party_id=str(data.party_id))
-    check_accounts(accounts, [(account, "/account")])
+    check_accounts(accounts, [(account, "/account")], kept=ALL_ROLES - {"bank", "cash"})
     ledger = open_ledger(periods, roles, on, strict_date=data.strict_date)
     payment = _new_payment(work, data, ledger, amount, ledger.account(account))
     settled, total = plan(items, demands, payment, ledger, amount)

@@ -123,8 +123,8 @@ class TaxDefaults:
 
 
 def tax_defaults(settings: Mapping[str, Any]) -> TaxDefaults:
-    """From `work.tenant.settings`."""
+    """From `work.tenant.settings`, whose keys are `sales.prices_include_tax` and `sales.tax_rounding`."""
     return TaxDefaults(
-        prices_include_tax=bool(settings.get("prices_include_tax", False)),
-        rounding="document" if settings.get("tax_rounding") == "document" else "line",
+        prices_include_tax=bool(settings.get("sales.prices_include_tax", False)),
+        rounding="document" if settings.get("sales.tax_rounding") == "document" else "line",
     )

@@ -75,7 +75,5 @@ ADD_TAX_RATES: Statement[tuple[()]] = Statement(
     )
 )
 DROP_TAX_RATES: Statement[tuple[()]] = Statement(
-    delete(tax_rates).where(
-        tax_rates.c.tenant_id == TENANT, tax_rates.c.tax_group_id == bindparam("tax_group_id")
-    )
+    delete(tax_rates).where(tax_rates.c.tenant_id == TENANT, tax_rates.c.tax_group_id == bindparam("tax_group_id"))
 )

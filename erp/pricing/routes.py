@@ -29,9 +29,7 @@ async def create_tax_group(request: ApiRequest, data: CreateTaxGroupInput) -> Re
 
 
 @patch("/tax-groups/{tax_group_id:uuid}", summary="Change a tax group")
-async def update_tax_group(
-    request: ApiRequest, tax_group_id: UUID, data: UpdateTaxGroupInput
-) -> Reply[TaxGroupView]:
+async def update_tax_group(request: ApiRequest, tax_group_id: UUID, data: UpdateTaxGroupInput) -> Reply[TaxGroupView]:
     """A new rate: send `rates` with the present one ended on the day before. Documents keep their rate."""
     return await perform(request, UPDATE, data, tax_group_id)
 

@@ -117,17 +117,14 @@ def _half_up(dividend: int, divisor: int) -> int:
     return -nearest if dividend < 0 else nearest
 
 
-def _document(
-    nets: list[int], taxes: list[int], by_rate: dict[Decimal, list[int]], digits: int
-) -> PricedDocument:
+def _document(nets: list[int], taxes: list[int], by_rate: dict[Decimal, list[int]], digits: int) -> PricedDocument:
     def amount(units: int) -> Decimal:
         return Decimal(units).scaleb(-digits, EXACT)
 
     net, tax = sum(nets), sum(taxes)
     return PricedDocument(
         lines=tuple(
-            PricedLine(amount(net), amount(tax), amount(net + tax))
-            for net, tax in zip(nets, taxes, strict=True)
+            PricedLine(amount(net), amount(tax), amount(net + tax)) for net, tax in zip(nets, taxes, strict=True)
         ),
         net=amount(net),
         tax=amount(tax),

@@ -47,6 +47,17 @@ class MoreThanOpen(DomainError):
     title = "More than is left of the line"
 
 
+class OrderChanged(DomainError):
+    """The draft was changed while it was being confirmed; nothing was changed.
+
+    Fix: read it again, then confirm it.
+    """
+
+    code = "order-changed"
+    title = "The order changed meanwhile"
+    retryable = True
+
+
 class NothingToDo(DomainError):
     """Nothing of the order is left for this step: all of it is done, cancelled or not in stock.
 

@@ -24,6 +24,7 @@ sales_orders = Table(
     Column("reference", Text),
     Column("text", Text),
     Column("cancel_reason", Text),
+    Column("direct", Boolean),
     Column("external_id", Text),
     Column("confirmed_at", DateTime(timezone=True)),
     Column("version", Integer),

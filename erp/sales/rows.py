@@ -10,6 +10,8 @@ from erp.kernel.text import Date
 
 
 class OrderRow(NamedTuple):
+    """`direct`: made by a direct sale, which delivered and invoiced it in the same transaction."""
+
     id: UUID
     number: str
     state: str
@@ -27,6 +29,7 @@ class OrderRow(NamedTuple):
     reference: str
     text: str
     cancel_reason: str
+    direct: bool
     external_id: str | None
     confirmed_at: datetime | None
     version: int

@@ -200,7 +200,10 @@ class OrderLineView(Struct, frozen=True, kw_only=True):
 
 
 class OrderSummary(Struct, frozen=True, kw_only=True):
-    """An order in a list, without its lines. Amounts are those ordered, whatever was cancelled since."""
+    """An order in a list, without its lines. Amounts are those ordered, whatever was cancelled since.
+
+    `direct`: a direct sale, delivered and invoiced as it was made.
+    """
 
     id: UUID
     version: int
@@ -220,6 +223,7 @@ class OrderSummary(Struct, frozen=True, kw_only=True):
     reference: str
     text: str
     cancel_reason: str
+    direct: bool
     external_id: str | None
     confirmed_at: datetime | None
     created_at: datetime
@@ -319,9 +323,12 @@ class ReturnView(ReturnSummary, frozen=True, kw_only=True):
 
 
 class DirectSaleView(Struct, frozen=True, kw_only=True):
-    """The three documents it made; no delivery when only services were sold. `cost` is the cost of goods."""
+    """The three documents it made; no delivery when only services were sold. `cost` is the cost of goods.
 
-    order_id: UUID
+    `id` is the order's.
+    """
+
+    id: UUID
     order_number: str
     delivery_id: UUID | None
     delivery_number: str | None
@@ -340,9 +347,12 @@ class DirectSaleView(Struct, frozen=True, kw_only=True):
 
 
 class DirectCreditView(Struct, frozen=True, kw_only=True):
-    """The credit note and the return receipt it came with, if goods came back. `cost` is what they are worth."""
+    """The credit note and the return receipt it came with, if goods came back. `cost` is what they are worth.
 
-    credit_note_id: UUID
+    `id` is the credit note's.
+    """
+
+    id: UUID
     credit_note_number: str
     return_id: UUID | None
     return_number: str | None

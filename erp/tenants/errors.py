@@ -36,4 +36,6 @@ class OperatorOnly(DomainError):
     status = 403
 
 
+# The id follows from the Idempotency-Key: an old key, whose answer is no longer kept, meets its own tenant.
+on_violation("tenants_pkey", Duplicate, fields=["idempotency_key"])
 on_violation("tenants_slug_key", Duplicate, fields=["slug"], pointer="/slug")

@@ -31,9 +31,7 @@ async def create_api_key(work: UnitOfWork, data: CreateApiKeyInput, minted: NewK
     return new_key_view(row, work.now)
 
 
-async def rotate_api_key(
-    work: UnitOfWork, key_id: UUID, data: RotateApiKeyInput, minted: NewKey
-) -> NewApiKeyView:
+async def rotate_api_key(work: UnitOfWork, key_id: UUID, data: RotateApiKeyInput, minted: NewKey) -> NewApiKeyView:
     """A new key like the old one, which ends with the overlap. Raises NotFound, InvalidState, PrivilegeEscalation."""
     [rows] = await work.load(LOCK_KEYS(key_id=key_id))
     old = _active(rows, key_id, work.now)

@@ -64,9 +64,7 @@ async def create_tenant(work: UnitOfWork, data: CreateTenantInput, minted: NewKe
     save_key(work, owner, minted)
     work.publish(Event("tenant", row.id, 1, "tenant.created", _facts(row)))
     work.audit("tenant.create", "tenant", row.id, after=_facts(row))
-    return NewTenantView(
-        id=row.id, version=1, tenant=tenant_view(row), owner_key=new_key_view(owner, work.now)
-    )
+    return NewTenantView(id=row.id, version=1, tenant=tenant_view(row), owner_key=new_key_view(owner, work.now))
 
 
 def seed(work: UnitOfWork, data: CreateTenantInput) -> None:

@@ -8,9 +8,7 @@ from erp.http.listing import Listing
 from erp.tenants.repository import KEY_COLUMNS, TENANT_COLUMNS, ApiKeyRow, TenantRow
 from tenancy.api_keys import api_keys, tenants
 
-OWN_TENANT: Statement[TenantRow] = Statement(
-    select(*TENANT_COLUMNS).where(tenants.c.tenant_id == TENANT), TenantRow
-)
+OWN_TENANT: Statement[TenantRow] = Statement(select(*TENANT_COLUMNS).where(tenants.c.tenant_id == TENANT), TenantRow)
 
 _keys = select(*KEY_COLUMNS).where(api_keys.c.tenant_id == TENANT)
 API_KEY: Statement[ApiKeyRow] = Statement(_keys.where(api_keys.c.id == bindparam("key_id")), ApiKeyRow)

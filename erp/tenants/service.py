@@ -81,16 +81,13 @@ async def _locked(work: UnitOfWork) -> TenantRow:
     [found] = await work.load(LOCK_TENANT())
     if not found:
         raise NotFound(tenant_id=str(work.tenant_id))
-    return found[0]
+    row: TenantRow = found[0]
+    return row
 
 
-def _saved(
-    work: UnitOfWork, before: TenantRow, after: TenantRow, what: str, facts: Mapping[str, Any]
-) -> TenantView:
+def _saved(work: UnitOfWork, before: TenantRow, after: TenantRow, what: str, facts: Mapping[str, Any]) -> TenantView:
     work.save(
-        SET_TENANT(
-            name=after.name, time_zone=after.time_zone, state=after.state, settings=Jsonb(after.settings)
-        )
+        SET_TENANT(name=after.name, time_zone=after.time_zone, state=after.state, settings=Jsonb(after.settings))
     )
     told = {**_changing(after), **facts}
     work.publish(Event("tenant", after.id, after.version, f"tenant.{what}", told))

@@ -2,86 +2,20 @@
 
 import http.client
 import json
-import queue
 import re
-import shutil
 import socket
 import ssl
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from deploy.local.accounts import service_account
 from deploy.local.binaries import which
-from deploy.local.nginx import TEMPLATES, Nginx, render
-from deploy.local.ports import free_port
-from deploy.local.processes import Running, await_ready, start
-from tests.fleet.backend import Backend, backend
+from deploy.local.nginx import TEMPLATES, render
+from tests.fleet.balanced import Balanced, balanced
 
-binary = which("nginx")
-pytestmark = pytest.mark.skipif(binary is None, reason="nginx is not installed on this machine")
-
-
-@dataclass(frozen=True)
-class Balanced:
-    """nginx in front of three instances."""
-
-    nginx: Nginx
-    running: Running
-    instances: tuple[Backend, ...]
-    arrivals: "queue.Queue[str]"
-
-    def client(self, **options: Any) -> httpx.Client:
-        trust = ssl.create_default_context(cafile=str(self.nginx.authority))
-        base = f"https://localhost:{self.nginx.https_port}"
-        return httpx.Client(base_url=base, verify=trust, trust_env=False, timeout=10, **options)
-
-    def arrived(self) -> list[str]:
-        return [path for instance in self.instances for path in instance.paths]
-
-
-@contextmanager
-def balanced(*, limited: bool = False) -> Iterator[Balanced]:
-    """Three instances behind nginx; `limited`: with the default limits, else with none that matter."""
-    root = Path(tempfile.mkdtemp(prefix="erp-nginx-"))
-    root.chmod(0o711)
-    account = service_account()
-    folder = root / "nginx"
-    folder.mkdir(mode=0o700)
-    if account is not None:
-        account.owns(folder)
-    ports = tuple(free_port() for _ in range(3))
-    assert binary is not None
-    nginx = Nginx(
-        folder=folder,
-        https_port=free_port(),
-        http_port=free_port(),
-        log=root / "nginx.log",
-        access_log=root / "access.log",
-        binary=binary,
-        account=account,
-        api_ports=ports,
-        authority=root / "authority.pem",
-    )
-    if not limited:
-        nginx = replace(nginx, requests_per_second=10_000, burst=10_000, connections=1_000)
-    arrivals: queue.Queue[str] = queue.Queue()
-    with ExitStack() as stack:
-        stack.callback(shutil.rmtree, root)
-        instances = tuple(
-            stack.enter_context(backend(f"api-{at}", port, arrivals)) for at, port in enumerate(ports, 1)
-        )
-        nginx.configure()
-        running = start(nginx.program())
-        stack.callback(running.stop)
-        await_ready(running, nginx.accepts, 10.0)
-        yield Balanced(nginx, running, instances, arrivals)
+pytestmark = pytest.mark.skipif(which("nginx") is None, reason="nginx is not installed on this machine")
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -49,10 +50,12 @@ class Rig:
     gate: Gate
     operator_key: str
 
-    def build(self, **bounds: object) -> Gate:
-        policy = {"limits": ROOMY, "trusted_proxies": ("10.9.9.9",), **bounds}
+    def policy(self, **bounds: Any) -> GatePolicy:
+        return GatePolicy(**{"limits": ROOMY, "trusted_proxies": ("10.9.9.9",), **bounds})
+
+    def build(self, **bounds: Any) -> Gate:
         return assemble(
-            self.services, GatePolicy(**policy), routers=[notes.router], commands=notes.COMMANDS,  # type: ignore[arg-type]
+            self.services, self.policy(**bounds), routers=[notes.router], commands=notes.COMMANDS,
             version="1.0.0", public_url="https://erp.example",
         )  # fmt: skip
 

@@ -21,6 +21,7 @@ CREATE TABLE sales_orders (
     reference          text NOT NULL DEFAULT '',
     text               text NOT NULL DEFAULT '',
     cancel_reason      text NOT NULL DEFAULT '',
+    direct             boolean NOT NULL DEFAULT false,
     external_id        text,
     confirmed_at       timestamptz,
     version            integer NOT NULL DEFAULT 1,

@@ -1,0 +1,134 @@
+"""A small client of the public API, for the command line's own use: bulk streams, lists, retries."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+#: Rows and bytes of one bulk request: its answers must fit into socket buffers while the body is still sent.
+ROWS_PER_REQUEST = 60
+BYTES_PER_REQUEST = 900_000
+_ATTEMPTS = 8
+
+
+class ApiProblem(RuntimeError):
+    """The service refused a request; the text is its problem document in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowAnswer:
+    """What became of one row: the record's id, or the problem."""
+
+    key: str
+    id: str | None
+    problem: dict[str, Any] | None
+    replayed: bool
+
+    @property
+    def already_there(self) -> bool:
+        """Refused because an earlier run booked it: its external id is taken."""
+        return self.problem is not None and self.problem.get("code") == "duplicate"
+
+
+class Api:
+    """One tenant's view of the service. Close it when done."""
+
+    def __init__(self, url: str, token: str, ca: Path | None, *, connections: int = 8) -> None:
+        context = ssl.create_default_context(cafile=str(ca)) if ca else ssl.create_default_context()
+        self._client = httpx.AsyncClient(
+            base_url=url,
+            verify=context,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=httpx.Timeout(120.0, connect=5.0),
+            limits=httpx.Limits(max_connections=connections),
+        )
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def get(self, path: str, **parameters: str) -> Any:
+        """Raises ApiProblem."""
+        return await self._call("GET", path, params=parameters)
+
+    async def post(self, path: str, body: Any, *, key: str | None = None) -> Any:
+        """Raises ApiProblem."""
+        return await self._call("POST", path, json=body, headers={"Idempotency-Key": key} if key else {})
+
+    async def every(self, path: str, **parameters: str) -> AsyncIterator[dict[str, Any]]:
+        """All records of a list, page by page."""
+        cursor: dict[str, str] = {}
+        while True:
+            page = await self.get(path, limit="200", **parameters, **cursor)
+            for record in page["data"]:
+                yield record
+            if not page["has_more"]:
+                return
+            cursor = {"cursor": page["next_cursor"]}
+
+    async def bulk(self, resource: str, rows: Sequence[tuple[str, dict[str, Any]]]) -> list[RowAnswer]:
+        """Send rows; those refused for the moment are sent again, at most eight times."""
+        answers: dict[str, RowAnswer] = {}
+        left = list(rows)
+        for attempt in range(_ATTEMPTS):
+            for answer in await self._send(resource, left):
+                answers[answer.key] = answer
+            left = [row for row in left if _worth_repeating(answers.get(row[0]))]
+            if not left:
+                break
+            await asyncio.sleep(0.1 * 2**attempt)
+        return [
+            answers.get(key) or RowAnswer(key, None, {"detail": "the stream broke off"}, False) for key, _ in rows
+        ]
+
+    async def _send(self, resource: str, rows: Sequence[tuple[str, dict[str, Any]]]) -> list[RowAnswer]:
+        body = b"\n".join(msgspec.json.encode({"key": key, "data": data}) for key, data in rows)
+        headers = {"Content-Type": "application/x-ndjson"}
+        try:
+            reply = await self._client.post(f"/v1/bulk/{resource}", content=body, headers=headers)
+        except httpx.TransportError:
+            return []
+        if reply.status_code in (429, 502, 503, 504):
+            await asyncio.sleep(min(float(reply.headers.get("Retry-After", 1)), 30.0))
+            return []
+        if reply.status_code != 200:
+            raise ApiProblem(_one_line(reply))
+        return [_row_answer(line) for line in reply.content.splitlines() if line.strip()]
+
+    async def _call(self, method: str, path: str, **arguments: Any) -> Any:
+        for attempt in range(_ATTEMPTS):
+            try:
+                reply = await self._client.request(method, path, **arguments)
+            except httpx.TransportError as error:
+                if attempt == _ATTEMPTS - 1:
+                    raise ApiProblem(f"{path}: {error}") from error
+                await asyncio.sleep(0.2 * 2**attempt)
+                continue
+            if reply.status_code in (429, 503) and attempt < _ATTEMPTS - 1:
+                await asyncio.sleep(min(float(reply.headers.get("Retry-After", 1)), 30.0))
+                continue
+            if reply.is_error:
+                raise ApiProblem(_one_line(reply))
+            return reply.json()
+        raise ApiProblem(f"{path}: no answer")
+
+
+def _worth_repeating(answer: RowAnswer | None) -> bool:
+    return answer is None or (answer.problem is not None and bool(answer.problem.get("retryable")))
+
+
+def _row_answer(line: bytes) -> RowAnswer:
+    found = msgspec.json.decode(line)
+    return RowAnswer(found["key"] or "", found.get("id"), found.get("problem"), found.get("replayed", False))
+
+
+def _one_line(reply: httpx.Response) -> str:
+    try:
+        problem = reply.json()
+        return f"{reply.status_code} {problem.get('code')}: {problem.get('detail')}"
+    except ValueError:
+        return f"{reply.status_code} {reply.text[:200]}"

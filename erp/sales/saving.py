@@ -1,0 +1,135 @@
+"""Queueing the rows and events of orders, deliveries and returns. One statement per table, whatever the lines."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from erp.kernel.errors import NotFound
+from erp.kernel.money import money_text
+from erp.kernel.quantity import quantity_text
+from erp.sales.repository import (
+    ADD_DELIVERY,
+    ADD_DELIVERY_LINES,
+    ADD_LINES,
+    ADD_ORDER,
+    ADD_RETURN,
+    ADD_RETURN_LINES,
+    DELIVERY_LINE_ARRAYS,
+    LINE_ARRAYS,
+    MOVE_LINES,
+    RETURN_LINE_ARRAYS,
+    SET_STATE,
+)
+from erp.sales.rows import DeliveryLineRow, DeliveryRow, LineRow, OrderRow, ReturnLineRow, ReturnRow
+from tenancy.trail import Event
+from tenancy.work import UnitOfWork
+
+_ZERO = Decimal(0)
+
+
+def order_of(found: Sequence[OrderRow], order_id: UUID) -> OrderRow:
+    """Raises NotFound."""
+    if not found:
+        raise NotFound(order_id=str(order_id))
+    return found[0]
+
+
+def arrays(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
+    """Rows as the array parameters of a set-based statement."""
+    return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+
+
+def add_order(work: UnitOfWork, row: OrderRow, lines: Sequence[LineRow]) -> None:
+    work.save(ADD_ORDER(**row._asdict()))
+    add_lines(work, row.id, lines)
+
+
+def add_lines(work: UnitOfWork, order_id: UUID, lines: Sequence[LineRow]) -> None:
+    work.save(ADD_LINES(order_id=order_id, **arrays(LINE_ARRAYS, lines)))
+
+
+def add_delivery(work: UnitOfWork, row: DeliveryRow, lines: Sequence[DeliveryLineRow]) -> None:
+    work.save(
+        ADD_DELIVERY(**row._asdict()),
+        ADD_DELIVERY_LINES(delivery_id=row.id, **arrays(DELIVERY_LINE_ARRAYS, lines)),
+    )
+
+
+def add_return(work: UnitOfWork, row: ReturnRow, lines: Sequence[ReturnLineRow]) -> None:
+    work.save(
+        ADD_RETURN(**row._asdict()),
+        ADD_RETURN_LINES(return_id=row.id, **arrays(RETURN_LINE_ARRAYS, lines)),
+    )
+
+
+def move_lines(work: UnitOfWork, before: Sequence[LineRow], after: Sequence[LineRow]) -> None:
+    """Queue how far the lines have come: what was cancelled, delivered and returned since `before`."""
+    changes = [
+        (new.id, new.cancelled - old.cancelled, new.delivered - old.delivered, new.returned - old.returned)
+        for old, new in zip(before, after, strict=True)
+    ]
+    changes = [change for change in changes if any(change[1:])]
+    if changes:
+        work.save(MOVE_LINES(**arrays(("ids", "cancelleds", "delivereds", "returneds"), changes)))
+
+
+def set_state(work: UnitOfWork, before: OrderRow, **changes: Any) -> OrderRow:
+    """Queue a new version of the order with these changes of its state."""
+    after = before._replace(**changes, version=before.version + 1)
+    work.save(
+        SET_STATE(
+            order_id=after.id, new_state=after.state, new_confirmed_at=after.confirmed_at,
+            new_cancel_reason=after.cancel_reason,
+        )
+    )  # fmt: skip
+    return after
+
+
+def tell_order(
+    work: UnitOfWork,
+    row: OrderRow,
+    what: str,
+    *,
+    before: OrderRow | None = None,
+    facts: Mapping[str, Any] | None = None,
+    lines: Sequence[LineRow] | None = None,
+) -> None:
+    """The event and the audit entry of one change. `lines`: where the event has to carry them whole."""
+    header = order_facts(row)
+    told = {**header, **(facts or {})}
+    if lines is not None:
+        told["lines"] = [line_facts(line, row.currency) for line in lines]
+    work.publish(Event("sales_order", row.id, row.version, f"sales_order.{what}", told))
+    work.audit(
+        f"sales_order.{what}", "sales_order", row.id, before=order_facts(before) if before else None,
+        after={**header, **(facts or {})},
+    )  # fmt: skip
+
+
+def order_facts(row: OrderRow) -> dict[str, Any]:
+    return {
+        "number": row.number, "state": row.state, "party_id": str(row.party_id), "date": row.date.isoformat(),
+        "location_id": str(row.location_id), "currency": row.currency, "net": money_text(row.net, row.currency),
+        "tax": money_text(row.tax, row.currency), "gross": money_text(row.gross, row.currency),
+        "line_count": row.line_count, "external_id": row.external_id,
+    }  # fmt: skip
+
+
+def line_facts(line: LineRow, currency: str) -> dict[str, Any]:
+    return {
+        "id": str(line.id), "line_no": line.line_no, "product_id": str(line.product_id), "kind": line.kind,
+        "quantity": quantity_text(line.quantity), "unit_code": line.unit_code,
+        "base_quantity": quantity_text(line.base_quantity), "unit_price": quantity_text(line.unit_price),
+        "net": money_text(line.net, currency), "tax": money_text(line.tax, currency),
+        "gross": money_text(line.gross, currency),
+    }  # fmt: skip
+
+
+def held_facts(held: Mapping[UUID, Decimal], lines: Sequence[LineRow]) -> list[dict[str, Any]]:
+    """What each line holds, for an event."""
+    return [
+        {"line_no": line.line_no, "reserved": quantity_text(line.in_unit(held[line.id]))}
+        for line in lines
+        if held.get(line.id)
+    ]

@@ -1,0 +1,216 @@
+"""Real worker and coordinator processes on the real servers, and what a test wants to know of them."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+from redis import Redis
+
+from db.pool import Pool
+from db.replicas import ReplicaSet
+from deploy.local.processes import Program, Running, start
+from tenancy.caller import Caller, TenantFacts
+from tenancy.database import TenantDatabase
+from tenancy.locks import NoLocks
+from tenancy.platform import PlatformDatabase
+from tenancy.reads import TenantReads
+from tests.services import Services
+
+ROOT = Path(__file__).parents[2]
+#: Short enough for a test, long enough for two busy cores.
+BRISK = {
+    "ERP_WORKER_JOB_LEASE": "3",
+    "ERP_WORKER_JOB_HEARTBEAT": "0.5",
+    "ERP_WORKER_JOB_BACKOFF": "0.1",
+    "ERP_WORKER_JOB_DRAIN": "0.5",
+    "ERP_WORKER_SWEEP_POLL": "0.3",
+    "ERP_WORKER_SWEEP_AFTER": "1",
+    "ERP_WORKER_QUEUE_HEARTBEAT_MS": "2000",
+    "ERP_WORKER_QUEUE_MAINTENANCE_CHANCE": "1000000",
+    "ERP_WORKER_LEASE_TTL": "3",
+    "ERP_WORKER_LEASE_RENEWAL": "1",
+    "ERP_WORKER_LEASE_RETRY": "0.2",
+}
+
+
+class Processes:
+    """Worker and coordinator processes of one test; whatever still runs at its end is removed."""
+
+    def __init__(self, services: Services, folder: Path) -> None:
+        self._services = services
+        self._folder = folder
+        self._running: list[Running] = []
+
+    def worker(self, queue: str = "default", *, threads: int = 4, settings: dict[str, str] = BRISK) -> Running:
+        command = (
+            sys.executable, "-m", "dramatiq", "tests.workers.probe_worker", "--queues", queue, "--processes", "1",
+            "--threads", str(threads), "--worker-shutdown-timeout", "10000", "--skip-logging",
+        )  # fmt: skip
+        return self._start(f"worker-{queue}", "worker", command, settings)
+
+    def coordinator(self, settings: dict[str, str] = BRISK) -> Running:
+        return self._start("coordinator", "coordinator", (sys.executable, "-m", "workers.coordinator"), settings)
+
+    def run(self, *command: str) -> Running:
+        return self._start(command[-1], "tool", (sys.executable, *command), BRISK)
+
+    def log(self) -> str:
+        return "\n".join(path.read_text() for path in sorted(self._folder.glob("*.log")))
+
+    def end(self) -> None:
+        for running in self._running:
+            running.sweep()
+
+    def _start(self, name: str, role: str, command: tuple[str, ...], settings: dict[str, str]) -> Running:
+        number = len(self._running) + 1
+        environment = self._services.environment(f"{name}-{number}", role) | settings
+        environment |= {"ERP_LOG_LEVEL": "INFO", "ERP_POOL_SIZE": "6", "PYTHONUNBUFFERED": "1"}
+        log = self._folder / f"{number}-{name}.log"
+        running = start(Program(f"{name}-{number}", command, log, ROOT, environment))
+        self._running.append(running)
+        return running
+
+
+def signal_group(running: Running, number: signal.Signals) -> None:
+    """To the process and everything it forked, as `kill` of a container does."""
+    os.killpg(running.pid, number)
+
+
+@pytest.fixture
+def processes(services: Services, tmp_path: Path, clean: None) -> Iterator[Processes]:
+    found = Processes(services, tmp_path)
+    yield found
+    found.end()
+
+
+class Tables:
+    """Looks at the tables as the superuser: what is true, whatever the processes think."""
+
+    def __init__(self, dsn: str) -> None:
+        self._connection = psycopg.connect(dsn, autocommit=True, row_factory=dict_row)
+
+    def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+        cursor = self._connection.execute(sql, parameters)  # type: ignore[arg-type]  # a test's own text
+        return cursor.fetchall() if cursor.description else []
+
+    def value(self, sql: str, **parameters: Any) -> Any:
+        [row] = self.rows(sql, **parameters)
+        [value] = row.values()
+        return value
+
+    def job(self, job_id: uuid.UUID) -> dict[str, Any]:
+        [row] = self.rows("SELECT * FROM jobs WHERE id = %(id)s", id=job_id)
+        return row
+
+    def effects(self, job_id: uuid.UUID, phase: str = "effect") -> list[dict[str, Any]]:
+        return self.rows(
+            "SELECT * FROM test_effects WHERE job_id = %(id)s AND phase = %(phase)s ORDER BY at", id=job_id, phase=phase
+        )
+
+    async def until(self, sql: str, seconds: float = 20.0, **parameters: Any) -> float:
+        """Ask until the answer is true; the seconds it took."""
+        begun = time.monotonic()
+        while not self.value(sql, **parameters):
+            if time.monotonic() - begun > seconds:
+                raise AssertionError(f"not within {seconds:g} s: {sql} {parameters}")
+            await asyncio.sleep(0.05)
+        return time.monotonic() - begun
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@pytest.fixture
+def tables(services: Services) -> Iterator[Tables]:
+    found = Tables(services.superuser_url)
+    found.rows(
+        "CREATE TABLE IF NOT EXISTS test_effects (tenant_id uuid NOT NULL, id uuid NOT NULL, job_id uuid NOT NULL,"
+        " phase text NOT NULL, attempt integer NOT NULL, pid integer NOT NULL,"
+        " at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (tenant_id, id))"
+    )
+    fence = "tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)"
+    found.rows("ALTER TABLE test_effects ENABLE ROW LEVEL SECURITY")
+    found.rows("ALTER TABLE test_effects FORCE ROW LEVEL SECURITY")
+    found.rows("DROP POLICY IF EXISTS tenant_fence ON test_effects")
+    found.rows(f"CREATE POLICY tenant_fence ON test_effects TO erp_app USING ({fence}) WITH CHECK ({fence})")
+    found.rows("GRANT SELECT, INSERT ON test_effects TO erp_app")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def queue_redis(services: Services) -> Iterator["Redis"]:
+    client = Redis.from_url(services.redis_queue_url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def clean(tables: Tables, queue_redis: "Redis") -> None:
+    """No job, no unpublished event, no lead, no message of an earlier test."""
+    tables.rows("TRUNCATE jobs, job_rows, cron_runs, leases, test_effects")
+    tables.rows("UPDATE events SET published_at = now() WHERE published_at IS NULL")
+    queue_redis.flushdb()
+
+
+@pytest.fixture
+async def platform(services: Services) -> AsyncIterator[PlatformDatabase]:
+    pool = Pool(services.platform_url, name="platform", size=8, prepared=services.prepared_statements)
+    await pool.open()
+    yield PlatformDatabase(pool)
+    await pool.close()
+
+
+@pytest.fixture
+async def database(services: Services) -> AsyncIterator[TenantDatabase]:
+    pool = Pool(services.app_url, name="primary", size=10, prepared=services.prepared_statements)
+    await pool.open()
+    yield TenantDatabase(pool, locks=NoLocks(), reads=TenantReads(pool, ReplicaSet([], pool)))
+    await pool.close()
+
+
+Newcomer = Callable[..., Caller]
+
+
+@pytest.fixture
+def newcomer(tables: Tables) -> Newcomer:
+    """Creates a bare tenant (its row only) and returns its owner."""
+
+    def create(time_zone: str = "UTC", state: str = "active") -> Caller:
+        tenant_id = uuid.uuid4()
+        slug = f"t-{tenant_id.hex[:12]}"
+        tables.rows(
+            "INSERT INTO tenants (tenant_id, slug, name, state, base_currency, country, time_zone)"
+            " VALUES (%(id)s, %(slug)s, 'Bare', %(state)s, 'GBP', 'GB', %(zone)s)",
+            id=tenant_id, slug=slug, state=state, zone=time_zone,
+        )  # fmt: skip
+        facts = TenantFacts(tenant_id, slug, "Bare", state, "GBP", "GB", time_zone)
+        return Caller(facts, uuid.uuid4(), "api_key", "owner", "owner", frozenset({"*:*"}), correlation_id="test-run-1")
+
+    return create
+
+
+Enqueue = Callable[..., Awaitable[uuid.UUID]]
+
+
+@pytest.fixture
+def enqueue(database: TenantDatabase) -> Enqueue:
+    """Leaves a job as a command would."""
+
+    async def add(caller: Caller, kind: str, payload: dict[str, Any] | None = None, **options: Any) -> uuid.UUID:
+        async def command(work: Any) -> uuid.UUID:
+            job_id: uuid.UUID = work.enqueue(kind, payload or {}, **options)
+            return job_id
+
+        return (await database.run(caller, command)).value
+
+    return add
