@@ -183,7 +183,8 @@ class UnitOfWork:
         """Send what is queued and these reads in one round trip; a list of rows per read, in order."""
         reads = [scoped(statement, self.tenant_id) for statement in statements]
         queued, self._queued = self._queued, []
-        self.wrote = self.wrote or bool(queued)
+        # INSERT ... RETURNING comes as a read, but a refusal after it must roll it back all the same.
+        self.wrote = self.wrote or bool(queued) or any(not read.sql.startswith("SELECT") for read in reads)
         results = await self._send([*queued, *reads])
         return tuple(results[len(queued) :])
 

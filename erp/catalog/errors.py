@@ -26,13 +26,13 @@ class ProductInactive(DomainError):
     status = 422
 
 
-class UnknownUnit(DomainError):
+class NotInThisUnit(DomainError):
     """The product does not come in this unit.
 
     Fix: name the product's own unit or one of its other units, or add the unit to the product.
     """
 
-    code = "unknown-unit"
+    code = "product-not-in-unit"
     title = "The product does not come in this unit"
     status = 422
 

@@ -75,13 +75,13 @@ async def _local_key(url: str, ca: Path | None, slug: str, first: date) -> str:
     operator = Api(url, keep(layout.credentials).operator_key, ca)
     body = {
         "slug": slug, "name": slug, "base_currency": "GBP", "country": "GB", "time_zone": "Europe/London",
-        "chart": "uk-small", "first_month": str(first.replace(day=1).replace(year=first.year - 1)), "months": 60,
+        "chart": "uk-small", "first_fiscal_year": first.year - 1,
     }  # fmt: skip
     try:
         created = await operator.post("/v1/tenants", body)
     finally:
         await operator.close()
-    token: str = created["api_key"]["secret"]
+    token: str = created["owner_key"]["secret"]
     remember_key(layout, slug, token)
     return token
 

@@ -16,7 +16,7 @@ from erp.http.body import BodyDecoder
 from erp.http.commands import Command, answer_reply, encode_json, problem_answer
 from erp.http.errors import MissingField, PreconditionRequired
 from erp.http.idempotency import idempotency_of
-from erp.http.located import located
+from erp.http.located import located, placed
 from erp.http.parameters import refuse_unknown_parameters
 from erp.http.request import ApiRequest
 from erp.kernel.errors import Invalid, UnknownField
@@ -96,9 +96,14 @@ def batch_router(commands: Mapping[str, Command]) -> Router:
         path = request.scope["path"]
 
         def encode_error(error: DomainError) -> Answer:
-            return problem_answer(error, path, caller.correlation_id)
+            return problem_answer(placed(error), path, caller.correlation_id)
 
-        answer = await request.database.answer(caller, partial(_run, steps), _encode, idempotency, None, encode_error)
+        try:
+            answer = await request.database.answer(
+                caller, partial(_run, steps), _encode, idempotency, None, encode_error
+            )
+        except DomainError as refusal:
+            raise placed(refusal) from refusal.__cause__
         return answer_reply(request, answer)
 
     return Router("/v1", route_handlers=[run_batch])
@@ -134,10 +139,12 @@ async def _run(steps: list[_Step], work: UnitOfWork) -> BatchView:
     for step in steps:
         with located(step.pointer, operation=step.index):
             command, asked = step.command, step.asked
-            data = step.data if step.data is not None else _decode(command, _resolve(asked.data, results))
+            data = step.data if step.data is not None else _decode(command, _resolved(asked.data, results))
             target = _target(asked.target, results)
             work.expected_version = asked.if_match
             view = await command.bind(target, data)(work)
+            # What it queued goes out now: a rule it breaks shows while it is known whose it is.
+            await work.load()
         results.append(BatchResult(command.name, command.status if view is not None else 204, view))
     return BatchView(results)
 
@@ -157,6 +164,11 @@ def _refers(value: Any) -> bool:
     return isinstance(value, list) and any(_refers(inner) for inner in value)
 
 
+def _resolved(data: Any, results: list[BatchResult]) -> Any:
+    with located("/data"):
+        return _resolve(data, results)
+
+
 def _resolve(value: Any, results: list[BatchResult]) -> Any:
     """The value with every reference replaced by what it refers to, as it would stand in JSON."""
     if isinstance(value, dict):
@@ -170,7 +182,11 @@ def _target(target: UUID | Reference | None, results: list[BatchResult]) -> UUID
     if not isinstance(target, Reference):
         return target
     with located("/target"):
-        return BodyDecoder(UUID).convert(_look_up(target, results))
+        found = _look_up(target, results)
+        try:
+            return msgspec.convert(found, UUID)
+        except msgspec.ValidationError:
+            raise Invalid(f"The field `{target.field}` of that result is no id.") from None
 
 
 def _look_up(reference: Reference, results: list[BatchResult]) -> Any:

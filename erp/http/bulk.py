@@ -18,7 +18,7 @@ from erp.http.body import MAX_BODY, BodyDecoder
 from erp.http.commands import Command, answer_reply, problem_answer
 from erp.http.errors import InternalError, PayloadTooLarge, UnsupportedMediaType
 from erp.http.idempotency import idempotency_of
-from erp.http.located import located
+from erp.http.located import located, placed
 from erp.http.ndjson import Line, read_lines
 from erp.http.parameters import refuse_unknown_parameters
 from erp.http.problems import as_refusal, problem_body, record_defect
@@ -176,7 +176,7 @@ class _Bulk:
         return msgspec.Raw(problem_body(refusal, self._path, self._correlation_id))
 
     def _stored(self, refusal: DomainError) -> Answer:
-        return problem_answer(refusal, self._path, self._correlation_id)
+        return problem_answer(placed(refusal), self._path, self._correlation_id)
 
     # -- all rows or none --------------------------------------------------------------------------
 
@@ -200,6 +200,8 @@ class _Bulk:
             for number, key, data in rows:
                 with located("/data", line=number):
                     view = await self._command.bind(None, data)(work)
+                    # What it queued goes out now: a rule it breaks shows while it is known whose it is.
+                    await work.load()
                 answers.append(
                     _encode(BulkAnswer(line=number, key=key, status=201, id=msgspec.Raw(_encode(view.id))))
                 )
@@ -208,9 +210,12 @@ class _Bulk:
         def encode(answers: list[bytes]) -> Answer:
             return Answer(200, b"".join(answer + b"\n" for answer in answers))
 
-        answer = await self._request.database.answer(
-            self._request.caller, run, encode, idempotency, None, self._stored
-        )
+        try:
+            answer = await self._request.database.answer(
+                self._request.caller, run, encode, idempotency, None, self._stored
+            )
+        except DomainError as refusal:
+            raise placed(refusal) from refusal.__cause__
         reply = answer_reply(self._request, answer)
         if answer.status < 400:
             reply.raw_headers = [pair for pair in reply.raw_headers if pair[0] != b"content-type"]

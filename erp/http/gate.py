@@ -5,6 +5,7 @@ like all others.
 """
 
 import time
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,6 +103,12 @@ class Gate:
         self._proxies = Proxies(policy.trusted_proxies)
         self._entry = Entry(services, policy.limits)
         self.turns = Turns(policy.concurrency, queue=policy.queue, wait=policy.queue_wait)
+
+    def lifespan(self) -> AbstractAsyncContextManager[None]:
+        """Start-up and shutdown of the application behind the gate, where no server sends them."""
+        app: Any = self._app
+        lifespan: AbstractAsyncContextManager[None] = app.lifespan()
+        return lifespan
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -91,6 +91,10 @@ class Listing(Generic[R]):
         if self.default.lstrip("-") not in self.sorts:
             raise ValueError(f"{self.default} is not one of the sort orders")
 
+    def __deepcopy__(self, memo: object) -> "Listing[R]":
+        """Itself: a constant of its module, which Litestar would copy with every router."""
+        return self
+
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
         """Query parameter -> filter."""

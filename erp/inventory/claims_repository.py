@@ -85,6 +85,16 @@ LOCK_OF_SOURCE: Statement[ReservationRow] = Statement(
     ReservationRow,
 )
 
+#: The same without a lock, to be shown.
+OF_SOURCE: Statement[ReservationRow] = Statement(
+    select(*RESERVATION_COLUMNS).where(
+        reservations.c.tenant_id == TENANT,
+        reservations.c.source_id == bindparam("source_id", type_=Uuid),
+        reservations.c.state == "active",
+    ),
+    ReservationRow,
+)
+
 LOCK_RESERVATIONS: Statement[ReservationRow] = Statement(
     select(*RESERVATION_COLUMNS)
     .where(reservations.c.tenant_id == TENANT, reservations.c.id == any_of("ids", Uuid))

@@ -10,9 +10,10 @@ from tenancy.work import UnitOfWork
 
 
 def tell_if_low(work: UnitOfWork, row: LevelRow, available: Decimal) -> None:
-    """`stock.low` and one notice each time a level falls from its product's reorder point or above to below it.
+    """`stock.low` each time a level falls from its product's reorder point or above to below it; a notice follows.
 
-    `row` is the level before the command, locked; the reorder point holds for every location by itself.
+    `row` is the level before the command, locked, so each crossing is told once; the reorder point holds for every
+    location by itself.
     """
     point = row.reorder_point
     if point is None or not available < point <= row.on_hand - row.reserved:
@@ -22,7 +23,6 @@ def tell_if_low(work: UnitOfWork, row: LevelRow, available: Decimal) -> None:
         "available": quantity_text(available), "reorder_point": quantity_text(point),
     }  # fmt: skip
     work.publish(Event("stock_level", row.id, row.version + 1, "stock.low", facts))
-    work.enqueue("low_stock_notice", facts, queue="low", unique_key=f"low_stock:{row.id}:{row.version + 1}")
 
 
 def reservation_event(row: ReservationRow, what: str, quantity: Decimal, **facts: str) -> Event:

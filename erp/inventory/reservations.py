@@ -18,6 +18,7 @@ from erp.inventory.claims_repository import (
     DUE_RESERVATIONS,
     LOCK_OF_SOURCE,
     LOCK_RESERVATIONS,
+    OF_SOURCE,
     PEEK_RESERVATION,
     SET_EXPIRY,
     TAKE_FROM_RESERVATIONS,
@@ -64,6 +65,11 @@ def expiry(work: UnitOfWork, setting: str) -> datetime:
 def reservations_of(source_id: UUID) -> Bound[ReservationRow]:
     """The document's active reservations, locked. Load them behind their levels."""
     return LOCK_OF_SOURCE(source_id=source_id)
+
+
+def shown_reservations_of(source_id: UUID) -> Bound[ReservationRow]:
+    """The same for a read."""
+    return OF_SOURCE(source_id=source_id)
 
 
 def save_reservations(

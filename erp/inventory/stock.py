@@ -76,6 +76,8 @@ def arrived_later(pairs: Iterable[Pair], on: date) -> Bound[LaterRow]:
 def ensure_levels(work: UnitOfWork, pairs: Iterable[Pair]) -> None:
     """Queue level and cost rows at zero where there are none, to be locked by the next load."""
     ordered = sorted(set(pairs))
+    if not ordered:
+        return
     work.save(
         ENSURE_LEVELS(
             products=[product for product, _ in ordered],

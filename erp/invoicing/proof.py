@@ -68,7 +68,7 @@ _entries = (
         and_(
             account_roles.c.tenant_id == TENANT,
             account_roles.c.account_code == journal_lines.c.account_code,
-            account_roles.c.role.in_(["receivables", "output_tax"]),
+            or_(account_roles.c.role == "receivables", account_roles.c.role == "output_tax"),
         ),
     )
     .where(journal_lines.c.tenant_id == TENANT)
@@ -110,7 +110,7 @@ DATED = check(
     )
     .where(
         journal_entries.c.tenant_id == TENANT,
-        journal_entries.c.source_type.in_(["invoice", "credit_note"]),
+        or_(journal_entries.c.source_type == "invoice", journal_entries.c.source_type == "credit_note"),
         or_(
             invoices.c.id.is_(None),
             invoices.c.number != journal_entries.c.number,

@@ -108,11 +108,8 @@ def delivery_summary(row: DeliveryRow, currency: str) -> DeliverySummary:
 def delivery_view(
     row: DeliveryRow, lines: Sequence[DeliveryLineRow], order_state: str, currency: str
 ) -> DeliveryView:
-    return DeliveryView(
-        **_dated(row, currency),
-        order_state=order_state,
-        lines=[_delivered(line, currency) for line in lines],  # type: ignore[arg-type]  # a state of the table's check
-    )
+    header = {**_dated(row, currency), "order_state": order_state}
+    return DeliveryView(**header, lines=[_delivered(line, currency) for line in lines])
 
 
 def _dated(row: DeliveryRow | ReturnRow, currency: str) -> dict[str, Any]:

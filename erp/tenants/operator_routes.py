@@ -142,9 +142,7 @@ async def _change(
 
 
 async def _existing(request: ApiRequest, tenant_id: UUID) -> TenantRow:
-    [found] = await request.context.services.platform.run(
-        lambda session: session.load(ONE_OF_ALL_TENANTS(one=tenant_id))
-    )
+    [found] = await request.platform.run(lambda session: session.load(ONE_OF_ALL_TENANTS(one=tenant_id)))
     if not found:
         raise NotFound(tenant_id=str(tenant_id))
     row: TenantRow = found[0]
@@ -163,7 +161,7 @@ async def _page(request: ApiRequest) -> Page[Any]:
         )
     counting = [ALL_TENANTS.counting(asked.shape.filters)(**asked.values)] if asked.count else []
     page_of = ALL_TENANTS.statement(asked.shape)(**values)
-    rows, *counts = await request.context.services.platform.run(lambda session: session.load(page_of, *counting))
+    rows, *counts = await request.platform.run(lambda session: session.load(page_of, *counting))
     shown, has_more = rows[: asked.limit], len(rows) > asked.limit
     views: list[Any] = [tenant_view(TenantRow(*row[:-2])) for row in shown]
     if asked.fields is not None:

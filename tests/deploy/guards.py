@@ -107,7 +107,9 @@ def probed_ports_exist(objects: list[Manifest]) -> Iterator[str]:
                 if port not in ports:
                     yield f"{_name(deployment)}: {kind} asks the unknown port {port}"
     for service in of_kind(objects, "Service"):
-        [deployment] = [d for d in of_kind(objects, "Deployment") if _selects(service["spec"]["selector"], d)] or [None]
+        [deployment] = [d for d in of_kind(objects, "Deployment") if _selects(service["spec"]["selector"], d)] or [
+            None
+        ]
         if deployment is None:
             yield f"{_name(service)}: selects no Deployment"
             continue
@@ -226,9 +228,9 @@ def secrets_stay_outside(objects: list[Manifest]) -> Iterator[str]:
     yield from (f"{_name(found)}: is part of the manifests" for found in of_kind(objects, "Secret"))
     for found in of_kind(objects, "ConfigMap"):
         for key, text in found.get("data", {}).items():
-            if re.search(r"(?i)password|secret_?key|_SECRET$|OPERATOR_KEY|DATABASE_URL|REDIS_\w+_URL", key) or re.search(
-                r"://[^/\s]*:[^/\s]+@|BEGIN [A-Z ]*PRIVATE KEY", str(text)
-            ):
+            if re.search(
+                r"(?i)password|secret_?key|_SECRET$|OPERATOR_KEY|DATABASE_URL|REDIS_\w+_URL", key
+            ) or re.search(r"://[^/\s]*:[^/\s]+@|BEGIN [A-Z ]*PRIVATE KEY", str(text)):
                 yield f"{_name(found)}: {key} belongs into a Secret"
     for workload in workloads(objects):
         names = {

@@ -57,7 +57,9 @@ def _stem(found: Manifest) -> str:
 
 def workloads(objects: list[Manifest]) -> list[Manifest]:
     """Everything that makes pods."""
-    return [found for found in objects if found["kind"] in ("Deployment", "Job", "StatefulSet", "DaemonSet", "CronJob")]
+    return [
+        found for found in objects if found["kind"] in ("Deployment", "Job", "StatefulSet", "DaemonSet", "CronJob")
+    ]
 
 
 def pod_of(workload: Manifest) -> Manifest:

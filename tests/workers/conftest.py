@@ -28,7 +28,7 @@ from tests.services import Services
 ROOT = Path(__file__).parents[2]
 #: Short enough for a test, long enough for two busy cores.
 BRISK = {
-    "ERP_WORKER_JOB_LEASE": "3",
+    "ERP_WORKER_JOB_LEASE": "2",
     "ERP_WORKER_JOB_HEARTBEAT": "0.5",
     "ERP_WORKER_JOB_BACKOFF": "0.1",
     "ERP_WORKER_JOB_DRAIN": "0.5",
@@ -99,7 +99,7 @@ class Tables:
         self._connection = psycopg.connect(dsn, autocommit=True, row_factory=dict_row)
 
     def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
-        cursor = self._connection.execute(sql, parameters)  # type: ignore[arg-type]  # a test's own text
+        cursor = self._connection.execute(sql, parameters)
         return cursor.fetchall() if cursor.description else []
 
     def value(self, sql: str, **parameters: Any) -> Any:
@@ -112,9 +112,8 @@ class Tables:
         return row
 
     def effects(self, job_id: uuid.UUID, phase: str = "effect") -> list[dict[str, Any]]:
-        return self.rows(
-            "SELECT * FROM test_effects WHERE job_id = %(id)s AND phase = %(phase)s ORDER BY at", id=job_id, phase=phase
-        )
+        query = "SELECT * FROM test_effects WHERE job_id = %(id)s AND phase = %(phase)s ORDER BY at"
+        return self.rows(query, id=job_id, phase=phase)
 
     async def until(self, sql: str, seconds: float = 20.0, **parameters: Any) -> float:
         """Ask until the answer is true; the seconds it took."""
@@ -148,14 +147,14 @@ def tables(services: Services) -> Iterator[Tables]:
 
 
 @pytest.fixture
-def queue_redis(services: Services) -> Iterator["Redis"]:
+def queue_redis(services: Services) -> Iterator[Redis]:
     client = Redis.from_url(services.redis_queue_url)
     yield client
     client.close()
 
 
 @pytest.fixture
-def clean(tables: Tables, queue_redis: "Redis") -> None:
+def clean(tables: Tables, queue_redis: Redis) -> None:
     """No job, no unpublished event, no lead, no message of an earlier test."""
     tables.rows("TRUNCATE jobs, job_rows, cron_runs, leases, test_effects")
     tables.rows("UPDATE events SET published_at = now() WHERE published_at IS NULL")
@@ -194,7 +193,8 @@ def newcomer(tables: Tables) -> Newcomer:
             id=tenant_id, slug=slug, state=state, zone=time_zone,
         )  # fmt: skip
         facts = TenantFacts(tenant_id, slug, "Bare", state, "GBP", "GB", time_zone)
-        return Caller(facts, uuid.uuid4(), "api_key", "owner", "owner", frozenset({"*:*"}), correlation_id="test-run-1")
+        everything = frozenset({"*:*"})
+        return Caller(facts, uuid.uuid4(), "api_key", "owner", "owner", everything, correlation_id="test-run-1")
 
     return create
 

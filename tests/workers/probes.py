@@ -78,7 +78,7 @@ async def unfenced(context: JobContext) -> None:
 
 async def stepping(context: JobContext) -> dict[str, Any]:
     """Counts up to `steps`, one effect a step, from where the last attempt came to; dies at `dies_at`, each once."""
-    done = (context.job.payload | (await progress_of(context))).get("done", 0)
+    done = (await progress_of(context)).get("done", 0)
     for number in range(done, context.payload["steps"]):
         if number in context.payload.get("dies_at", ()) and await first_time(context, f"dying at {number}"):
             os.kill(os.getpid(), signal.SIGKILL)
@@ -91,27 +91,26 @@ async def stepping(context: JobContext) -> dict[str, Any]:
 
 
 async def progress_of(context: JobContext) -> dict[str, Any]:
-    async def command(work: UnitOfWork) -> dict[str, Any]:
-        [rows] = await work.load(
-            Bound("SELECT progress FROM jobs WHERE tenant_id = %(tenant_id)s AND id = %(id)s",
-                  {"id": context.job.id}, None, True)
-        )  # fmt: skip
-        return rows[0][0] or {}
-
-    return (await context.database.run(context.caller, command)).value
+    sql = "SELECT progress FROM jobs WHERE tenant_id = %(tenant_id)s AND id = %(job_id)s"
+    [(progress,)] = await look(context, sql)
+    return progress or {}
 
 
 async def first_time(context: JobContext, phase: str) -> bool:
-    async def command(work: UnitOfWork) -> bool:
-        [rows] = await work.load(
-            Bound("SELECT 1 FROM test_effects WHERE tenant_id = %(tenant_id)s AND job_id = %(id)s AND phase = %(phase)s",
-                  {"id": context.job.id, "phase": phase}, None, True)
-        )  # fmt: skip
-        return not rows
-
-    found = (await context.database.run(context.caller, command)).value
+    sql = "SELECT 1 FROM test_effects WHERE tenant_id = %(tenant_id)s AND job_id = %(job_id)s AND phase = %(phase)s"
+    found = await look(context, sql, phase=phase)
     await note(context, phase)
-    return found
+    return not found
+
+
+async def look(context: JobContext, sql: str, **parameters: Any) -> list[Any]:
+    statement: Bound[Any] = Bound(sql, {"job_id": context.job.id, **parameters}, None, True)
+
+    async def command(work: UnitOfWork) -> list[Any]:
+        [rows] = await work.load(statement)
+        return rows
+
+    return (await context.database.run(context.caller, command)).value
 
 
 PROBES = by_name(

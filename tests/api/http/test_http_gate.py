@@ -145,7 +145,7 @@ async def test_doubled_slashes_mean_the_same_route_with_the_same_fence(rig: Rig,
 
 
 async def test_a_key_over_its_limit_is_told_which_limit_and_when_to_return(rig: Rig, tenant: Tenant) -> None:
-    async with client(rig, tenant.owner, limits=Limits(key=3, tenant=100, address=100)) as api:
+    async with client(rig, tenant.owner, limits=Limits(key=3, tenant=100, address=100_000)) as api:
         answers = [await api.get("/v1/notes") for _ in range(5)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
     assert [answer.headers["x-ratelimit-remaining"] for answer in answers] == ["2", "1", "0", "0", "0"]
@@ -153,12 +153,12 @@ async def test_a_key_over_its_limit_is_told_which_limit_and_when_to_return(rig: 
     assert refused.json()["code"] == "rate-limited"
     assert (refused.json()["limit_name"], refused.json()["limit"]) == ("key", 3)
     assert refused.headers["x-ratelimit-limit"] == "3"
-    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert 1 <= int(refused.headers["retry-after"]) <= 120
     assert 0 <= int(refused.headers["x-ratelimit-reset"]) <= 60
 
 
 async def test_two_keys_share_their_tenants_limit(rig: Rig, tenant: Tenant) -> None:
-    gate = rig.build(limits=Limits(key=100, tenant=4, address=100))
+    gate = rig.build(limits=Limits(key=100, tenant=4, address=100_000))
     for token in (tenant.owner, tenant.reader, tenant.owner, tenant.reader):
         assert (await call(gate, "GET", "/v1/notes", token=token)).status == 200
     refused = await call(gate, "GET", "/v1/notes", token=tenant.reader)

@@ -1,5 +1,6 @@
 """A tenant with books, on the real servers: what the tests of the money slices start from."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from db.replicas import Replica, ReplicaSet
 from db.statement import Bound
 from erp.accounting.proof_check import Check, Evidence
 from erp.accounting.queries import TRIAL_BALANCE
+from erp.accounting.repository import PeriodState
 from erp.accounting.seed import seed
 from erp.parties.repository import ADD_PARTY
 from tenancy.caller import Caller, TenantFacts
@@ -30,6 +32,10 @@ from tenancy.work import UnitOfWork
 from tests.services import Services
 
 T = TypeVar("T")
+_PERIOD_OF = (
+    f"SELECT {', '.join(PeriodState._fields)} FROM periods WHERE tenant_id = %(tenant_id)s"
+    " AND %(day)s::date BETWEEN start_date AND end_date"
+)
 
 __all__ = ["Books", "books", "books_database", "books_pool", "clerk", "new_books"]
 
@@ -77,6 +83,24 @@ class Books:
         """What the checks find wrong, by their names."""
         found = {check.name: await self.rows(check.statement()) for check in checks}
         return {name: rows for name, rows in found.items() if rows}
+
+    async def until_blocked(self, sessions: int = 1) -> None:
+        """Returns when that many sessions wait for a row somebody holds."""
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = 'erp'"
+        async with await psycopg.AsyncConnection.connect(self.superuser_url, autocommit=True) as connection:
+            async with asyncio.timeout(10):
+                while True:
+                    cursor = await connection.execute(waiting)
+                    row = await cursor.fetchone()
+                    if row is not None and row[0] >= sessions:
+                        return
+                    await asyncio.sleep(0.005)
+
+    async def period(self, day: date) -> PeriodState:
+        """The period of the day, whatever its state."""
+        found: PeriodState
+        [found] = await self.rows(Bound(_PERIOD_OF, {"day": day}, PeriodState, True))
+        return found
 
     def tamper(self, sql: str, *parameters: Any) -> None:
         """Change rows behind the application's back: no triggers, no fences, no constraints deferred."""

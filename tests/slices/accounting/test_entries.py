@@ -36,8 +36,7 @@ from erp.accounting.schemas import (
     UpdateAccountInput,
 )
 from erp.accounting.service import close_period, create_account, create_entry, reverse_entry, update_account
-from erp.kernel.errors import Invalid, NotFound
-from erp.kernel.money import InvalidAmount
+from erp.kernel.errors import Invalid, InvalidAmount, NotFound
 from tenancy.work import UnitOfWork
 from tests.slices.accounting.books import Books
 
@@ -105,7 +104,7 @@ async def test_an_inactive_account_takes_no_entries(books: Books) -> None:
 
 
 async def test_an_entry_of_a_late_document_moves_to_the_first_open_day_and_says_so(books: Books) -> None:
-    [period] = [row for row in await books.rows(ledger_loads(MARCH)[0])]
+    [period] = await books.rows(ledger_loads(MARCH)[0])
     await books.run(close_period, period.id, ClosePeriodInput(reason="March is done"))
     entry = await books.run(create_entry, rent())
     assert (entry.document_date, entry.date, entry.date_shifted) == (MARCH, date(2026, 4, 1), True)
@@ -188,9 +187,10 @@ class Forged:
 
     def head(self, on: str = "2026-03-10", count: int = 2, journal: str = "general") -> str:
         return (
-            "INSERT INTO journal_entries (tenant_id, id, number, journal, period_id, date, document_date, source_type,"
-            f" source_id, line_count, created_by) VALUES ('{self.tenant}', '{self.id}', '{self.id}', '{journal}',"
-            f" '{self.period}', '{on}', '2026-03-10', 'x', '{self.tenant}', {count}, '{self.tenant}')"
+            "INSERT INTO journal_entries (tenant_id, id, number, journal, period_id, date, document_date,"
+            " source_type, source_id, line_count, created_by)"
+            f" VALUES ('{self.tenant}', '{self.id}', '{self.id}', '{journal}', '{self.period}', '{on}',"
+            f" '2026-03-10', 'x', '{self.tenant}', {count}, '{self.tenant}')"
         )
 
     def line(

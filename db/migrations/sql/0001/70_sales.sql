@@ -199,3 +199,5 @@ CREATE TABLE sales_return_lines (
 );
 CREATE INDEX sales_return_lines_by_delivery_line ON sales_return_lines (tenant_id, delivery_line_id)
     WHERE delivery_line_id IS NOT NULL;
+CREATE INDEX sales_returns_by_credit_note ON sales_returns (tenant_id, credit_note_id)
+    WHERE credit_note_id IS NOT NULL;

@@ -1,0 +1,294 @@
+"""Buying on the wire. Quantities of lines are in the line's unit, amounts in the tenant's currency."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from erp.kernel.text import Amount, Code, Date, ExternalId, Percent, Quantity, Reason, Text, UnitPrice
+
+OrderState = Literal["draft", "confirmed", "partially_received", "received", "billed", "cancelled"]
+Rounding = Literal["line", "document"]
+LineNo = Annotated[int, Meta(ge=1, le=2_147_483_647)]
+Description = Annotated[str, Meta(min_length=1, max_length=500, description="1 to 500 characters.")]
+Reference = Annotated[str, Meta(max_length=200, description="The supplier's own reference.")]
+SupplierNumber = Annotated[
+    str,
+    Meta(
+        min_length=1, max_length=64, pattern=r"^\S([^\n\t]*\S)?(?!\n)$",
+        description="The number on the supplier's bill, unique for each supplier.", examples=["INV-88213"],
+    ),
+]  # fmt: skip
+
+
+class OrderLineInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`unit_price` is for one `unit_code`, the product's own unit unless given."""
+
+    product_id: UUID
+    quantity: Quantity
+    unit_price: UnitPrice
+    unit_code: Code | None = None
+    discount_percent: Percent = "0"
+    description: Description | None = None
+
+
+class CreateOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A draft, or with `confirm` an order that is placed. `date` is today unless given, the location the default."""
+
+    party_id: UUID
+    lines: Annotated[list[OrderLineInput], Meta(min_length=1, max_length=2000)]
+    date: Date | None = None
+    expected_on: Date | None = None
+    location_id: UUID | None = None
+    prices_include_tax: bool = False
+    tax_rounding: Rounding | None = None
+    reference: Reference = ""
+    text: Text = ""
+    external_id: ExternalId | None = None
+    confirm: bool = False
+
+
+class DirectReceiptInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Ordered and received in one step, today or on an earlier `date`. The supplier's bill follows."""
+
+    party_id: UUID
+    lines: Annotated[list[OrderLineInput], Meta(min_length=1, max_length=10_000)]
+    date: Date | None = None
+    location_id: UUID | None = None
+    prices_include_tax: bool = False
+    tax_rounding: Rounding | None = None
+    reference: Reference = ""
+    text: Text = ""
+    strict_date: bool = False
+    external_id: ExternalId | None = None
+
+
+class StopOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    reason: Reason
+
+
+class ReceiptLineInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A line of the order and how much of it came; all that is open of the line without `quantity`."""
+
+    line_no: LineNo
+    quantity: Quantity | None = None
+
+
+class ReceiveOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Without `lines`, everything still open. `date`: the day the goods came, today unless given.
+
+    They go to the order's location unless `location_id` says. `strict_date` refuses a closed period instead of
+    moving to the first open day.
+    """
+
+    lines: Annotated[list[ReceiptLineInput], Meta(min_length=1, max_length=2000)] | None = None
+    date: Date | None = None
+    location_id: UUID | None = None
+    reference: Reference = ""
+    text: Text = ""
+    strict_date: bool = False
+    external_id: ExternalId | None = None
+
+
+class BillLineInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A line of an order, as the supplier bills it. What is left out is as ordered: price, discount, tax rate.
+
+    `order_id` unless the bill names it; without `quantity`, all that was received and not billed.
+    """
+
+    line_no: LineNo
+    order_id: UUID | None = None
+    quantity: Quantity | None = None
+    unit_price: UnitPrice | None = None
+    discount_percent: Percent | None = None
+    tax_rate: Percent | None = None
+
+
+class CreateBillInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A supplier's bill for goods received, of one order or of several.
+
+    With `order_id` and without `lines`, everything received of the order and not billed. `gross` is the total on
+    the bill: a difference that rounding explains goes to the rounding account, a larger one is refused. Prices
+    hold tax when those of the orders do, unless `prices_include_tax` says.
+    """
+
+    party_id: UUID
+    supplier_number: SupplierNumber
+    order_id: UUID | None = None
+    lines: Annotated[list[BillLineInput], Meta(min_length=1, max_length=2000)] | None = None
+    date: Date | None = None
+    due_date: Date | None = None
+    gross: Amount | None = None
+    prices_include_tax: bool | None = None
+    tax_rounding: Rounding | None = None
+    text: Text = ""
+    strict_date: bool = False
+    external_id: ExternalId | None = None
+
+
+class CancelBillInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`date`: the day of the reversal, today unless given; not before the bill's own accounting date."""
+
+    reason: Reason
+    date: Date | None = None
+    strict_date: bool = False
+
+
+class OrderSummary(Struct, frozen=True, kw_only=True):
+    """An order in a list, without its lines."""
+
+    id: UUID
+    version: int
+    number: str
+    state: OrderState
+    party_id: UUID
+    location_id: UUID
+    date: Date
+    expected_on: Date | None
+    currency: str
+    prices_include_tax: bool
+    tax_rounding: Rounding
+    net: str
+    tax: str
+    gross: str
+    line_count: int
+    reference: str
+    text: str
+    reason: str
+    external_id: str | None
+    confirmed_at: datetime | None
+    created_at: datetime
+
+
+class OrderLineView(Struct, frozen=True, kw_only=True):
+    """`open`: still to be received. `received_value` is net, as posted to stock."""
+
+    id: UUID
+    line_no: int
+    product_id: UUID
+    kind: Literal["stocked", "service"]
+    description: str
+    quantity: str
+    unit_code: str
+    base_quantity: str
+    unit_price: str
+    discount_percent: str
+    tax_group_id: UUID | None
+    tax_rate: str
+    net: str
+    tax: str
+    gross: str
+    open: str
+    cancelled: str
+    received: str
+    received_value: str
+    billed: str
+
+
+class OrderView(OrderSummary, frozen=True, kw_only=True):
+    """`reason`: why the order was cancelled or closed before everything came."""
+
+    lines: list[OrderLineView]
+
+
+class ReceiptSummary(Struct, frozen=True, kw_only=True):
+    """A goods receipt in a list. `value` is net; `accounting_date` differs when the period of `date` was closed."""
+
+    id: UUID
+    version: int
+    number: str
+    order_id: UUID
+    party_id: UUID
+    location_id: UUID
+    date: Date
+    accounting_date: Date
+    date_shifted: bool
+    currency: str
+    value: str
+    line_count: int
+    reference: str
+    text: str
+    entry_id: UUID | None
+    external_id: str | None
+    created_at: datetime
+
+
+class ReceiptLineView(Struct, frozen=True, kw_only=True):
+    line_no: int
+    order_line_id: UUID
+    product_id: UUID
+    kind: Literal["stocked", "service"]
+    quantity: str
+    unit_code: str
+    base_quantity: str
+    value: str
+
+
+class ReceiptView(ReceiptSummary, frozen=True, kw_only=True):
+    """A goods receipt with its lines. It is never changed."""
+
+    lines: list[ReceiptLineView]
+
+
+class DirectReceiptView(Struct, frozen=True, kw_only=True):
+    """The two documents of a direct receipt, without their lines."""
+
+    order: OrderSummary
+    receipt: ReceiptSummary
+
+
+class BillSummary(Struct, frozen=True, kw_only=True):
+    """A supplier's bill in a list. `variance`: billed more (or less) than the receipts were valued at."""
+
+    id: UUID
+    version: int
+    number: str
+    supplier_number: str
+    state: Literal["posted", "cancelled"]
+    party_id: UUID
+    date: Date
+    due_date: Date
+    accounting_date: Date
+    date_shifted: bool
+    currency: str
+    prices_include_tax: bool
+    tax_rounding: Rounding
+    net: str
+    tax: str
+    rounding: str
+    gross: str
+    receipt_value: str
+    variance: str
+    line_count: int
+    text: str
+    entry_id: UUID | None
+    cancel_entry_id: UUID | None
+    cancelled_on: Date | None
+    cancel_reason: str
+    external_id: str | None
+    created_at: datetime
+
+
+class BillLineView(Struct, frozen=True, kw_only=True):
+    line_no: int
+    order_id: UUID
+    order_line_id: UUID
+    product_id: UUID
+    description: str
+    quantity: str
+    unit_code: str
+    unit_price: str
+    discount_percent: str
+    tax_group_id: UUID | None
+    tax_rate: str
+    net: str
+    tax: str
+    gross: str
+    receipt_value: str
+
+
+class BillView(BillSummary, frozen=True, kw_only=True):
+    """A supplier's bill with its lines. Posted when entered; a wrong one is cancelled by a reversing entry."""
+
+    lines: list[BillLineView]

@@ -1,0 +1,67 @@
+"""Drafting the invoice of what an order has delivered."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from uuid import UUID
+
+from erp.invoicing.schemas import InvoiceView
+from erp.invoicing.service import NewInvoice, NewInvoiceLine, save_draft
+from erp.pricing.tax import Rounding
+from erp.sales.order_state import state_after
+from erp.sales.planning import named
+from erp.sales.repository import INVOICED, LOCK_ORDER, ORDER_LINES
+from erp.sales.rows import InvoicedRow, LineRow, OrderRow
+from erp.sales.saving import order_of, set_state, tell_order
+from erp.sales.schemas import InvoiceOrderInput
+from tenancy.work import UnitOfWork
+
+_ZERO = Decimal(0)
+
+
+async def invoice_order(work: UnitOfWork, order_id: UUID, data: InvoiceOrderInput) -> InvoiceView:
+    """A draft of what was delivered, is not back and not on another invoice, at the order's prices.
+
+    The order's lock keeps a second one from invoicing the same. Raises NotFound, VersionConflict, InvalidState,
+    MoreThanOpen, NothingToDo, Duplicate.
+    """
+    found, lines, invoiced = await work.load(
+        LOCK_ORDER(order_id=order_id), ORDER_LINES(order_id=order_id), INVOICED(order_id=order_id)
+    )
+    order = order_of(found, order_id)
+    work.check_version(order.version)
+    state = state_after(order.state, "invoice", lines)
+    billed = named(data.lines, lines, invoiceable(lines, invoiced))
+    on = data.date or work.today
+    view = save_draft(
+        work,
+        NewInvoice(
+            party_id=order.party_id, date=on, lines=invoice_lines(billed),
+            prices_include_tax=order.prices_include_tax, tax_rounding=rounding_of(order),
+            payment_terms_days=order.payment_terms_days, due_date=data.due_date, order_id=order.id,
+            external_id=data.external_id, text=data.text,
+        ),
+    )  # fmt: skip
+    after = set_state(work, order, state=state)
+    tell_order(work, after, "invoiced", before=order, facts={"invoice_id": str(view.id)})
+    return view
+
+
+def invoiceable(lines: Sequence[LineRow], invoiced: Sequence[InvoicedRow]) -> dict[int, Decimal]:
+    """Line number -> delivered, not returned and on no invoice, in the line's unit."""
+    done: Mapping[UUID, Decimal] = {row.line_id: row.quantity for row in invoiced}
+    return {line.line_no: max(_ZERO, line.delivered - line.returned - done.get(line.id, _ZERO)) for line in lines}
+
+
+def invoice_lines(billed: Sequence[tuple[LineRow, Decimal]]) -> list[NewInvoiceLine]:
+    return [
+        NewInvoiceLine(
+            product_id=line.product_id, description=line.description, quantity=quantity,
+            unit_price=line.unit_price, tax_rate=line.tax_rate, discount_percent=line.discount_percent,
+            tax_group_id=line.tax_group_id, unit_code=line.unit_code, source_line_id=line.id,
+        )
+        for line, quantity in billed
+    ]  # fmt: skip
+
+
+def rounding_of(order: OrderRow) -> Rounding:
+    return "document" if order.tax_rounding == "document" else "line"

@@ -1,0 +1,128 @@
+"""Sold, handed over and invoiced at once: a shop's counter, and the history of another system.
+
+An order, its delivery and its posted invoice in one transaction, with as many statements for a thousand lines as
+for one.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from db.identifiers import new_id
+from erp.accounting.posting import Ledger, ledger_loads, open_ledger
+from erp.inventory.facts import chosen_location, location_facts, movement_date
+from erp.inventory.stock import Demand, Stock, arrived_later, stock_loads
+from erp.invoicing.schemas import InvoiceView
+from erp.invoicing.service import NewInvoice, save_posted
+from erp.kernel.money import money_text
+from erp.numbering.service import reference, take
+from erp.parties.facts import party_facts
+from erp.pricing.facts import conversions, selling_facts, tax_defaults
+from erp.sales.billing import invoice_lines, rounding_of
+from erp.sales.confirming import services_rendered
+from erp.sales.delivering import delivered, issue, new_delivery, save_delivery
+from erp.sales.drafting import customer, goods_of, new_lines, tax_terms
+from erp.sales.planning import Drop, pairs_of
+from erp.sales.rows import DeliveryRow, LineRow, OrderRow
+from erp.sales.saving import add_order, tell_order
+from erp.sales.schemas import DirectSaleInput, DirectSaleView
+from tenancy.locks import stock_operation
+from tenancy.work import UnitOfWork
+
+_ZERO = Decimal(0)
+
+
+async def create_direct_sale(work: UnitOfWork, data: DirectSaleInput) -> DirectSaleView:
+    """All documents carry the same date, which may be past as far as its period exists.
+
+    Goods must be free, and must have been there on that date. Raises what creating, delivering and posting raise.
+    """
+    work.caller.require("deliveries:write")
+    work.caller.require("invoices:write")
+    on = movement_date(work, data.date)
+    number = await reference(work, "sales_order")
+    draft, lines = await _draft(work, data, number)
+    pairs = pairs_of(lines, draft.location_id)
+    await stock_operation(work, pairs)
+    periods, roles, levels, costs, later = await work.load(
+        *ledger_loads(on), *stock_loads(pairs), arrived_later(pairs, on)
+    )
+    ledger = open_ledger(periods, roles, on, strict_date=data.strict_date)
+    stock = Stock(levels, costs, draft.currency, later)
+    drops = _hand_over(stock, lines, draft)
+
+    series = ["delivery", "invoice"] if drops else ["invoice"]
+    numbers = await take(work, ledger.date, *series)
+    order = draft._replace(state="delivered", confirmed_at=work.now)
+    sold = delivered(services_rendered(lines), drops)
+    add_order(work, order, sold)
+    delivery = _deliver(work, ledger, stock, order, drops, numbers[0]) if drops else None
+    invoice = save_posted(work, ledger, _invoice(order, sold, data), numbers[-1])
+    told = {"invoice": invoice.number, "invoice_id": str(invoice.id)}
+    if delivery is not None:
+        told |= {"delivery": delivery.number, "delivery_id": str(delivery.id)}
+    tell_order(work, order, "sold", facts=told, lines=sold)
+    return _view(order, delivery, invoice, ledger)
+
+
+async def _draft(work: UnitOfWork, data: DirectSaleInput, number: str) -> tuple[OrderRow, list[LineRow]]:
+    on = data.date or work.today
+    products = sorted({line.product_id for line in data.lines})
+    places, parties, facts, ratios = await work.peek(
+        location_facts(data.location_id), party_facts(data.party_id), selling_facts(products, on),
+        conversions(products),
+    )  # fmt: skip
+    location, party = chosen_location(places, data.location_id), customer(parties, data.party_id)
+    terms = tax_terms(tax_defaults(work.tenant.settings), data.prices_include_tax, data.tax_rounding)
+    lines, totals = new_lines(data.lines, goods_of(facts, ratios), terms, work.tenant.base_currency)
+    return OrderRow(
+        id=new_id(), number=number, state="draft", party_id=party.id, location_id=location.id, date=on,
+        currency=work.tenant.base_currency, prices_include_tax=terms.included, tax_rounding=terms.rounding,
+        payment_terms_days=party.payment_terms_days, net=totals.net, tax=totals.tax, gross=totals.gross,
+        line_count=len(lines), reference=data.reference, text=data.text, cancel_reason="", direct=True,
+        external_id=data.external_id, confirmed_at=None, version=1, created_at=work.now,
+    ), lines  # fmt: skip
+
+
+def _hand_over(stock: Stock, lines: Sequence[LineRow], order: OrderRow) -> list[Drop]:
+    """All goods at once. Raises InsufficientStock."""
+    goods = [line for line in lines if line.goods]
+    stock.require(
+        (
+            Demand(
+                line.product_id, order.location_id, line.base_quantity, pointer=f"/lines/{line.line_no - 1}/quantity"
+            )
+            for line in goods
+        ),
+        issue=True,
+    )  # fmt: skip
+    return [Drop(line, line.quantity, line.base_quantity, _ZERO) for line in goods]
+
+
+def _deliver(
+    work: UnitOfWork, ledger: Ledger, stock: Stock, order: OrderRow, drops: Sequence[Drop], number: str
+) -> DeliveryRow:
+    moves = issue(stock, drops, order.location_id)
+    row, rows = new_delivery(
+        work, order, ledger, number, drops, moves, text=order.text, external_id=order.external_id
+    )
+    return save_delivery(work, ledger, stock, row, rows)
+
+
+def _invoice(order: OrderRow, lines: Sequence[LineRow], data: DirectSaleInput) -> NewInvoice:
+    return NewInvoice(
+        party_id=order.party_id, date=order.date, lines=invoice_lines([(line, line.quantity) for line in lines]),
+        prices_include_tax=order.prices_include_tax, tax_rounding=rounding_of(order),
+        payment_terms_days=order.payment_terms_days, due_date=data.due_date, order_id=order.id,
+        external_id=order.external_id, text=order.text,
+    )  # fmt: skip
+
+
+def _view(order: OrderRow, delivery: DeliveryRow | None, invoice: InvoiceView, ledger: Ledger) -> DirectSaleView:
+    return DirectSaleView(
+        id=order.id, order_number=order.number, delivery_id=delivery.id if delivery else None,
+        delivery_number=delivery.number if delivery else None, invoice_id=invoice.id,
+        invoice_number=invoice.number or "", date=order.date, accounting_date=ledger.date,
+        date_shifted=ledger.date_shifted, currency=order.currency, net=invoice.net, tax=invoice.tax,
+        gross=invoice.gross, cost=money_text(delivery.cost if delivery else _ZERO, order.currency),
+        line_count=order.line_count, external_id=order.external_id,
+    )  # fmt: skip

@@ -1,0 +1,138 @@
+"""Sales orders over HTTP."""
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Router, get, patch, post
+
+from erp.http.answers import Reply
+from erp.http.commands import Command, perform, read, show
+from erp.http.listing import Page, list_page
+from erp.http.request import ApiRequest
+from erp.inventory.reservations import shown_reservations_of
+from erp.invoicing.schemas import InvoiceView
+from erp.sales import delivery_routes, direct_routes, service
+from erp.sales.planning import held_by_line
+from erp.sales.queries import ORDERS
+from erp.sales.repository import BILLED, INVOICED, ORDER, ORDER_LINES
+from erp.sales.saving import order_of
+from erp.sales.schemas import (
+    CancelOrderInput,
+    CreateOrderInput,
+    DeliverOrderInput,
+    DeliveryView,
+    InvoiceOrderInput,
+    OrderSummary,
+    OrderView,
+    ReserveOrderInput,
+    UpdateOrderInput,
+)
+from erp.sales.views import order_summary, order_view
+
+CREATE = Command(
+    "sales_orders.create", service.create_order, "sales_orders:write", CreateOrderInput, status=201, key="required"
+)
+UPDATE = Command(
+    "sales_orders.update", service.update_order, "sales_orders:write", UpdateOrderInput, target=True,
+    match="required",
+)  # fmt: skip
+CONFIRM = Command(
+    "sales_orders.confirm", service.confirm_order, "sales_orders:write", ReserveOrderInput, target=True,
+    key="required", match="accepted",
+)  # fmt: skip
+RESERVE = Command(
+    "sales_orders.reserve", service.reserve_order, "sales_orders:write", ReserveOrderInput, target=True,
+    key="required", match="accepted",
+)  # fmt: skip
+CANCEL = Command(
+    "sales_orders.cancel", service.cancel_order, "sales_orders:write", CancelOrderInput, target=True,
+    key="required", match="accepted",
+)  # fmt: skip
+DELIVER = Command(
+    "sales_orders.deliver", service.deliver_order, "deliveries:write", DeliverOrderInput, target=True, status=201,
+    key="required", match="accepted",
+)  # fmt: skip
+INVOICE = Command(
+    "sales_orders.invoice", service.invoice_order, "invoices:write", InvoiceOrderInput, target=True, status=201,
+    key="required", match="accepted",
+)  # fmt: skip
+COMMANDS = (
+    CREATE, UPDATE, CONFIRM, RESERVE, CANCEL, DELIVER, INVOICE, *delivery_routes.COMMANDS, *direct_routes.COMMANDS
+)  # fmt: skip
+
+
+@post("/sales-orders", summary="Create a sales order")
+async def create_order(request: ApiRequest, data: CreateOrderInput) -> Reply[OrderView]:
+    """A draft; with `confirm` it is confirmed and its stock reserved in the same request."""
+    return await perform(request, CREATE, data)
+
+
+@patch("/sales-orders/{order_id:uuid}", summary="Change a draft order")
+async def update_order(request: ApiRequest, order_id: UUID, data: UpdateOrderInput) -> Reply[OrderView]:
+    """Only drafts change. Only the fields that are sent change; `lines` replaces all lines."""
+    return await perform(request, UPDATE, data, order_id)
+
+
+@post("/sales-orders/{order_id:uuid}/confirm", status_code=200, summary="Confirm a sales order")
+async def confirm_order(
+    request: ApiRequest, order_id: UUID, data: ReserveOrderInput | None = None
+) -> Reply[OrderView]:
+    """Reserves the stock of all lines, or refuses; with `allow_partial` each line says what was `reserved`.
+
+    Reservations end after the tenant's setting `sales.reservation_ttl` (in seconds, three days unless set); the order
+    stays confirmed and may reserve again.
+    """
+    return await perform(request, CONFIRM, data, order_id)
+
+
+@post("/sales-orders/{order_id:uuid}/reserve", status_code=200, summary="Reserve a confirmed order again")
+async def reserve_order(
+    request: ApiRequest, order_id: UUID, data: ReserveOrderInput | None = None
+) -> Reply[OrderView]:
+    """Reserves what is open and not reserved: after goods came in for a backorder, or after reservations ended."""
+    return await perform(request, RESERVE, data, order_id)
+
+
+@post("/sales-orders/{order_id:uuid}/cancel", status_code=200, summary="Cancel a sales order")
+async def cancel_order(request: ApiRequest, order_id: UUID, data: CancelOrderInput) -> Reply[OrderView]:
+    """Cancels the order or what is left of it, or parts of lines; gives reservations back."""
+    return await perform(request, CANCEL, data, order_id)
+
+
+@post("/sales-orders/{order_id:uuid}/deliveries", summary="Deliver a sales order", tags=["Deliveries"])
+async def deliver_order(request: ApiRequest, order_id: UUID, data: DeliverOrderInput) -> Reply[DeliveryView]:
+    """Goods leave: all of them, or some now and the rest later. Posts the cost of goods sold."""
+    return await perform(request, DELIVER, data, order_id)
+
+
+@post("/sales-orders/{order_id:uuid}/invoices", summary="Invoice a sales order", tags=["Invoices"])
+async def invoice_order(request: ApiRequest, order_id: UUID, data: InvoiceOrderInput) -> Reply[InvoiceView]:
+    """Drafts the invoice of what was delivered and not invoiced; services are due when the order is confirmed."""
+    return await perform(request, INVOICE, data, order_id)
+
+
+@get("/sales-orders/{order_id:uuid}", summary="Read a sales order")
+async def get_order(request: ApiRequest, order_id: UUID) -> Reply[OrderView]:
+    """With its lines, what is reserved, delivered, returned and invoiced of each, and how far it is paid."""
+    found, lines, reserved, invoiced, [billed] = await read(
+        request, "sales_orders:read", ORDER(order_id=order_id), ORDER_LINES(order_id=order_id),
+        shown_reservations_of(order_id), INVOICED(order_id=order_id), BILLED(order_id=order_id),
+    )  # fmt: skip
+    return show(order_view(order_of(found, order_id), lines, held_by_line(reserved), invoiced, billed))
+
+
+@get("/sales-orders", summary="List sales orders", opt={"listing": ORDERS})
+async def list_orders(request: ApiRequest) -> Reply[Page[OrderSummary]]:
+    """By state, party, date and more, without their lines."""
+    page: Reply[Any] = await list_page(request, "sales_orders:read", ORDERS, order_summary)
+    return page
+
+
+router = Router(
+    "/v1",
+    route_handlers=[
+        create_order, update_order, confirm_order, reserve_order, cancel_order, deliver_order, invoice_order,
+        get_order, list_orders, *delivery_routes.HANDLERS, *direct_routes.HANDLERS,
+    ],
+    tags=["Sales orders"],
+)  # fmt: skip

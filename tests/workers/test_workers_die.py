@@ -1,0 +1,157 @@
+"""Workers that are killed, frozen or told to stop in the middle of a job."""
+
+import asyncio
+import signal
+import time
+import uuid
+from collections.abc import Callable
+
+from deploy.local.processes import Running
+from tests.workers.conftest import BRISK, Enqueue, Newcomer, Processes, Tables, signal_group
+
+STARTED = "SELECT count(*) = %(runs)s FROM test_effects WHERE job_id = %(id)s AND phase = 'started'"
+DONE = "SELECT state = 'done' FROM jobs WHERE id = %(id)s"
+#: The product's own times; only the first wait of an idle worker is the test's.
+PRODUCTION: dict[str, str] = {}
+
+
+async def test_a_killed_workers_job_runs_again_and_has_its_effect_once(
+    processes: Processes, tables: Tables, newcomer: Newcomer, enqueue: Enqueue
+) -> None:
+    processes.coordinator()
+    doomed = processes.worker(threads=1)
+    job = await enqueue(newcomer(), "probe.slow", {"seconds": 60, "once": True})
+    await tables.until(STARTED, id=job, runs=1)
+    survivor = processes.worker()
+    signal_group(doomed, signal.SIGKILL)
+    await tables.until(DONE, id=job)
+    row = tables.job(job)
+    assert (row["attempts"], row["fence"]) == (2, 3)  # two claims and the rescue between them
+    assert [effect["attempt"] for effect in tables.effects(job)] == [2]
+    assert survivor.alive
+
+
+async def test_a_killed_workers_jobs_are_picked_up_within_30_seconds(
+    processes: Processes,
+    tables: Tables,
+    newcomer: Newcomer,
+    enqueue: Enqueue,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """With the product's own settings: running jobs by their lease, fetched ones by Dramatiq's heartbeat."""
+    caller = newcomer()
+    processes.coordinator(settings=PRODUCTION)
+    doomed = processes.worker(threads=1, settings=PRODUCTION)
+    running = await enqueue(caller, "probe.slow", {"seconds": 300, "once": True})
+    await tables.until(STARTED, id=running, runs=1)
+    fetched = await enqueue(caller, "probe.quick")
+    await tables.until("SELECT enqueued_at IS NOT NULL FROM jobs WHERE id = %(id)s", id=fetched)
+    processes.worker(settings=PRODUCTION)
+    signal_group(doomed, signal.SIGKILL)
+    killed = time.monotonic()
+    took = {}
+    for name, job in (("fetched", fetched), ("running", running)):
+        await tables.until(DONE, id=job, seconds=35)
+        took[name] = round(time.monotonic() - killed, 1)
+    record_property("picked_up_after_seconds", took)
+    print(f"picked up after {took}")
+    assert max(took.values()) <= 30
+    assert len(tables.effects(running)) == len(tables.effects(fetched)) == 1
+
+
+async def test_a_job_that_kills_its_worker_stops_after_three_attempts(
+    processes: Processes, tables: Tables, newcomer: Newcomer, enqueue: Enqueue
+) -> None:
+    caller = newcomer()
+    processes.coordinator()
+    poison = await enqueue(caller, "probe.poison")
+    others = [await enqueue(caller, "probe.quick") for _ in range(20)]
+    restarter = asyncio.create_task(_keep_a_worker_running(processes))
+    await tables.until("SELECT state = 'failed' FROM jobs WHERE id = %(id)s", id=poison, seconds=60)
+    await tables.until("SELECT count(*) = 20 FROM jobs WHERE state = 'done'", seconds=30)
+    restarter.cancel()
+    row = tables.job(poison)
+    assert (row["attempts"], row["error_code"]) == (3, "worker-lost")
+    assert [run["attempt"] for run in tables.effects(poison, "started")] == [1, 2, 3]
+    assert all(len(tables.effects(job)) == 1 for job in others)
+
+
+async def _keep_a_worker_running(processes: Processes) -> None:
+    """What a supervisor does."""
+    worker = processes.worker()
+    while True:
+        if not worker.alive:
+            worker.sweep()
+            worker = processes.worker()
+        await asyncio.sleep(0.1)
+
+
+async def _outlived(
+    processes: Processes, tables: Tables, enqueue: Enqueue, newcomer: Newcomer, kind: str
+) -> tuple[uuid.UUID, Running]:
+    """A job whose first worker slept past its lease, while a second one did the job; the first is awake again."""
+    processes.coordinator()
+    sleeper = processes.worker(threads=1)
+    job = await enqueue(newcomer(), kind, {"seconds": 1, "once": True})
+    await tables.until(STARTED, id=job, runs=1)
+    signal_group(sleeper, signal.SIGSTOP)
+    processes.worker()
+    await tables.until("SELECT state = 'done' FROM jobs WHERE id = %(id)s", id=job)
+    signal_group(sleeper, signal.SIGCONT)
+    return job, sleeper
+
+
+async def test_a_worker_that_wakes_up_late_changes_nothing(
+    processes: Processes, tables: Tables, newcomer: Newcomer, enqueue: Enqueue
+) -> None:
+    job, sleeper = await _outlived(processes, tables, enqueue, newcomer, "probe.slow")
+    before = tables.job(job)
+    await _drained(sleeper)
+    assert tables.job(job) == before
+    assert [effect["attempt"] for effect in tables.effects(job)] == [2]
+
+
+async def test_without_the_fence_the_late_worker_does_harm(
+    processes: Processes, tables: Tables, newcomer: Newcomer, enqueue: Enqueue
+) -> None:
+    """The planted bug: an effect that does not ask whose job it is happens twice."""
+    job, _ = await _outlived(processes, tables, enqueue, newcomer, "probe.unfenced")
+    await tables.until("SELECT count(*) = 2 FROM test_effects WHERE job_id = %(id)s AND phase = 'effect'", id=job)
+
+
+async def _drained(worker: Running) -> None:
+    """Ask it to end and wait: what it was doing is finished, or given up, by then."""
+    worker.ask_to_stop()
+    await asyncio.to_thread(worker.process.wait, 20)
+
+
+async def test_a_stopping_worker_hands_its_long_job_back(
+    processes: Processes, tables: Tables, newcomer: Newcomer, enqueue: Enqueue
+) -> None:
+    """SIGTERM: the attempt does not count, and the job goes on elsewhere at once."""
+    processes.coordinator()
+    stopping = processes.worker(threads=1, settings=BRISK | {"ERP_WORKER_JOB_LEASE": "60"})
+    caller = newcomer()
+    job = await enqueue(caller, "probe.slow", {"seconds": 60, "once": True})
+    await tables.until(STARTED, id=job, runs=1)
+    short = await enqueue(caller, "probe.slow", {"seconds": 0})
+    await _drained(stopping)
+    row = tables.job(job)
+    assert (row["state"], row["attempts"]) == ("queued", 0)
+    processes.worker()
+    # It is the first attempt again, so it would take its minute: enough that it started at once.
+    assert await tables.until(STARTED, id=job, runs=2) < 10
+    await tables.until(DONE, id=short)
+
+
+async def test_a_long_job_goes_on_where_it_was_after_any_number_of_crashes(
+    processes: Processes, tables: Tables, newcomer: Newcomer, enqueue: Enqueue
+) -> None:
+    """Five dying workers, more than three attempts: each got somewhere, so none is the job's fault."""
+    processes.coordinator()
+    job = await enqueue(newcomer(), "probe.stepping", {"steps": 30, "dies_at": [3, 9, 15, 21, 27]})
+    restarter = asyncio.create_task(_keep_a_worker_running(processes))
+    await tables.until(DONE, id=job, seconds=90)
+    restarter.cancel()
+    assert len(tables.effects(job)) == 30
+    assert tables.job(job)["result"] == {"steps": 30}
