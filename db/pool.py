@@ -6,23 +6,18 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from psycopg import AsyncConnection, AsyncCursor, OperationalError
+from psycopg import OperationalError
 from psycopg import errors as pg
-from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from db.counting import count_flush
 from db.errors import Overloaded
+from db.pipeline import Connection, exchange
 from db.statement import Bound
 
 #: What PostgreSQL warns when a commit stopped waiting for its standbys: locally done, not yet safe.
 _SYNC_WAIT_CANCELLED = "canceling wait for synchronous replication"
-
-
-class Connection(AsyncConnection[tuple[Any, ...]]):
-    """A psycopg connection that remembers whether a commit lost its synchronous standby."""
-
-    durability_in_doubt: bool = False
 
 
 def _watch_notices(connection: Connection) -> None:
@@ -53,13 +48,14 @@ class Pool:
     ) -> None:
         self.name = name
         self.size = size
+        self._prepared = prepared
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             dsn,
             connection_class=Connection,
             kwargs={
                 "autocommit": True,
-                # Behind PgBouncer < 1.21 a prepared statement may meet another server connection.
-                "prepare_threshold": 2 if prepared else None,
+                # Flushes prepare by themselves where they may; psycopg's own statements are few.
+                "prepare_threshold": None,
                 "connect_timeout": 2,
                 "application_name": application,
                 "tcp_user_timeout": 5000,
@@ -78,9 +74,10 @@ class Pool:
             name=name,
         )
 
-    @staticmethod
-    async def _configure(connection: Connection) -> None:
+    async def _configure(self, connection: Connection) -> None:
         _watch_notices(connection)
+        # Behind PgBouncer < 1.21 a prepared statement may meet another server connection.
+        connection.prepares = self._prepared
 
     async def open(self) -> None:
         await self._pool.open(wait=False)
@@ -136,30 +133,12 @@ async def flush(connection: Connection, statements: Sequence[Bound[Any]]) -> lis
     """
     count_flush(statements)
     if _observer is None:
-        return await _flush(connection, statements)
+        return await exchange(connection, statements)
     started, failure = time.time_ns(), None
     try:
-        return await _flush(connection, statements)
+        return await exchange(connection, statements)
     except BaseException as error:
         failure = error
         raise
     finally:
         _observer([statement.sql for statement in statements], started, time.time_ns(), failure)
-
-
-async def _flush(connection: Connection, statements: Sequence[Bound[Any]]) -> list[list[Any]]:
-    if len(statements) == 1:
-        cursor = await connection.execute(statements[0].sql, statements[0].parameters or None)
-        return [statements[0].rows(await cursor.fetchall()) if _has_rows(cursor) else []]
-    async with connection.pipeline():
-        cursors = [await connection.execute(s.sql, s.parameters or None) for s in statements]
-    results: list[list[Any]] = []
-    for statement, cursor in zip(statements, cursors, strict=True):
-        results.append(statement.rows(await cursor.fetchall()) if _has_rows(cursor) else [])
-    return results
-
-
-def _has_rows(cursor: AsyncCursor[tuple[Any, ...]]) -> bool:
-    # `cursor.description` would tell too, at the price of an object per column and statement.
-    result = cursor.pgresult
-    return result is not None and result.status == ExecStatus.TUPLES_OK

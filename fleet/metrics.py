@@ -206,6 +206,8 @@ def observe_lock(event: str, kind: str, seconds: float) -> None:
             distributed_lock_wait_seconds.at(kind).observe(seconds)
             if seconds > LOCK_WAITED:
                 distributed_locks_contended_total.at(kind).inc()
+            if event != "handed_over":  # that one never asked Redis
+                redis_degraded.at("locks").set(event == "degraded")
         case "released":
             distributed_lock_held_seconds.at(kind).observe(seconds)
         case "timeout":
@@ -214,3 +216,10 @@ def observe_lock(event: str, kind: str, seconds: float) -> None:
             distributed_locks_failed_total.at(kind, event).inc()
         case _:
             distributed_locks_failed_total.at(kind, event).inc()
+
+
+def observe_transaction(outcome: str, seconds: float) -> None:
+    """One attempt of a command's transaction; `outcome` as in `db_transactions_total`."""
+    db_transactions_total.at(outcome).inc()
+    ended = "committed" if outcome == "committed" else "rolled_back"
+    db_transaction_duration_seconds.at(ended).observe(seconds)

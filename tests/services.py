@@ -19,7 +19,7 @@ from deploy.local.credentials import Credentials, draw
 from deploy.local.endpoints import Endpoints, describe
 from deploy.local.pgbouncer import PgBouncer
 from deploy.local.ports import free_port
-from deploy.local.postgres import DISPOSABLE, PostgresServer
+from deploy.local.postgres import DISPOSABLE, SUPERUSER, PostgresServer
 from deploy.local.processes import Program, Running, await_ready, start
 from deploy.local.redis import RedisServer
 
@@ -30,6 +30,7 @@ PREFIX = "erp-tests-"
 class Services(Endpoints):
     """Where the test servers are (see `Endpoints`), and the processes behind the addresses."""
 
+    standby_superuser_urls: tuple[str, ...]
     processes: "Processes"
 
 
@@ -97,7 +98,8 @@ def _start(root: Path, replicas: int, processes: Processes) -> Services:
     for server in (core, cache):
         await_ready(processes[server.name], server.accepts, 20.0)
     found = describe(cluster, pooler, core, cache)
-    return Services(**asdict(found), processes=processes)
+    standbys = tuple(one.dsn(SUPERUSER, credentials.superuser, "erp") for one in cluster.replicas)
+    return Services(**asdict(found), standby_superuser_urls=standbys, processes=processes)
 
 
 def _redis(root: Path, name: str, account: Account | None, credentials: Credentials, *, durable: bool) -> RedisServer:

@@ -67,7 +67,7 @@ class JobContext:
         command: Callable[[UnitOfWork], Awaitable[T]],
         progress: Callable[[T], Mapping[str, Any] | None] = lambda value: None,
     ) -> T:
-        """One of several commands, with the progress it makes; earlier crashes are forgiven.
+        """One of several commands, and how far the job is; new progress forgives earlier crashes.
 
         Raises Fenced, DomainError.
         """

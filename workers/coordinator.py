@@ -29,7 +29,7 @@ from workers.gauges import Gauges
 from workers.lease import Lease
 from workers.loops import OUTAGES, Loop
 from workers.relay import Relay
-from workers.schedule import Schedule
+from workers.schedule import TASKS, Schedule, Task
 from workers.settings import WorkerSettings, load_worker_settings
 
 log = get_logger("workers.coordinator")
@@ -43,8 +43,15 @@ class Coordinator:
     """Takes the lead when it can, works while it has it, gives it up when told to end."""
 
     def __init__(
-        self, platform: PlatformDatabase, redis: Redis, broker: JobBroker, lease: Lease, settings: WorkerSettings
+        self,
+        platform: PlatformDatabase,
+        redis: Redis,
+        broker: JobBroker,
+        lease: Lease,
+        settings: WorkerSettings,
+        tasks: tuple[Task, ...] = TASKS,
     ) -> None:
+        self._tasks = tasks
         self._platform = platform
         self._settings = settings
         self._lease = lease
@@ -101,7 +108,7 @@ class Coordinator:
 
     def _loops(self) -> list[Loop]:
         settings = self._settings
-        schedule = Schedule(self._platform, self._lease)
+        schedule = Schedule(self._platform, self._lease, self._tasks)
 
         async def relay() -> bool:
             sent = await self._relay.publish()
@@ -149,7 +156,9 @@ async def _stop(
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def coordinate(settings: Settings, worker_settings: WorkerSettings, ending: asyncio.Event) -> None:
+async def coordinate(
+    settings: Settings, worker_settings: WorkerSettings, ending: asyncio.Event, tasks: tuple[Task, ...] = TASKS
+) -> None:
     """One coordinator process's life on the running loop."""
     readiness, liveness = Readiness(), Liveness()
     liveness.start()
@@ -170,7 +179,7 @@ async def coordinate(settings: Settings, worker_settings: WorkerSettings, ending
     broker = JobBroker(settings.redis_queue_url, worker_settings)
     readiness.start()
     try:
-        await Coordinator(platform, redis, broker, lease, worker_settings).run(ending)
+        await Coordinator(platform, redis, broker, lease, worker_settings, tasks).run(ending)
     finally:
         readiness.drain()
         await redis.aclose()
@@ -181,18 +190,19 @@ async def coordinate(settings: Settings, worker_settings: WorkerSettings, ending
         metrics.close()
 
 
-async def _main() -> None:
+async def run_process(tasks: tuple[Task, ...] = TASKS) -> None:
+    """From the environment, until SIGTERM or SIGINT."""
     settings = load_settings()
     configure_logging(settings.log_level, instance=settings.instance, role=settings.role)
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.set)
-    await coordinate(settings, load_worker_settings(), ending)
+    await coordinate(settings, load_worker_settings(), ending, tasks)
 
 
 def main() -> None:
-    uvloop.run(_main())
+    uvloop.run(run_process())
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ _STRING: Json = {"type": "string"}
 _KEY: Json = {
     "name": "Idempotency-Key", "in": "header",
     "description": "16 to 255 visible ASCII characters, new for each intention, the same for each repeat.",
-    "schema": {"type": "string", "pattern": "^[!-~]{16,255}$"}, "example": "8e03978e-40d5-43e8-bc93-6894a57f9324",
+    "schema": {"type": "string", "pattern": "^[!-~]{16,255}$"},
 }  # fmt: skip
 _MATCH: Json = {
     "name": "If-Match", "in": "header", "description": "The ETag of the version you saw.",
@@ -85,7 +85,7 @@ def shared_components() -> dict[str, Json]:
 
 def describe_operation(path: str, method: str, operation: Json, declared: Declared) -> None:
     """Completes the operation in place."""
-    command, options = declared.command, declared.options
+    options = declared.options
     _describe_in_words(operation, declared.text)
     public = operation.get("security") == [{}]
     if public:
@@ -103,7 +103,7 @@ def describe_operation(path: str, method: str, operation: Json, declared: Declar
     _describe_success(responses, declared)
     # Litestar's own 400 has another shape than what is really sent.
     responses.pop("400", None)
-    for status in _statuses(path, method, operation, command, public):
+    for status in _statuses(path, method, operation, declared, public):
         responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
     operation["responses"] = dict(sorted(responses.items()))
 
@@ -182,11 +182,12 @@ def _describe_success(responses: Json, declared: Declared) -> None:
     responses[success] = answer
 
 
-def _statuses(path: str, method: str, operation: Json, command: Command | None, public: bool) -> list[int]:
+def _statuses(path: str, method: str, operation: Json, declared: Declared, public: bool) -> list[int]:
+    command, listing = declared.command, declared.listing
     statuses = {429, 500, 503}
     if not public:
         statuses |= {400, 401, 403, 422}
-    if "{" in path:
+    if "{" in path or (listing is None and not public):
         statuses.add(404)
     if method != "get":
         statuses |= {404, 409, 422}

@@ -183,6 +183,18 @@ class InvalidPrecondition(DomainError):
     status = 400
 
 
+class NotReady(DomainError):
+    """This instance takes no new requests: it is starting, draining, or something of its own is stuck.
+
+    Fix: send the request to another instance; a load balancer does so by itself.
+    """
+
+    code = "not-ready"
+    title = "The instance is not ready"
+    status = 503
+    retryable = True
+
+
 class ClientDisconnected(DomainError):
     """The client closed the connection before its request was complete. Nobody reads this answer.
 

@@ -37,6 +37,14 @@ _INT8 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 _ZONED = Annotated[datetime, Meta(tz=True)]
 
 
+_NUMBER = Annotated[str, Meta(pattern=r"^-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,12})?$")]
+
+
+def described_type(column: ColumnElement[Any]) -> Any:
+    """The same for the API reference, where a decimal string has a pattern."""
+    return _NUMBER if isinstance(column.type, Numeric) else wire_type(column)
+
+
 def wire_type(column: ColumnElement[Any]) -> Any:
     """The Python type a column's values have on the wire (`Annotated` with its bounds)."""
     kind = column.type
@@ -117,7 +125,7 @@ def eq(column: Column[Any] | ColumnElement[Any]) -> Filter:
     def build(name: str, column: ColumnElement[Any]) -> Sequence[Parameter]:
         bind = f"filter_{name}"
         condition = column == bindparam(bind, type_=column.type)
-        return (Parameter(name, bind, condition, _parser(column, name), wire_type(column), "Equal to."),)
+        return (Parameter(name, bind, condition, _parser(column, name), described_type(column), "Equal to."),)
 
     return Filter(column, build)
 
@@ -157,7 +165,7 @@ def span(column: Column[Any] | ColumnElement[Any]) -> Filter:
             Parameter(
                 f"{name}.{bound}", f"filter_{name}_{bound}",
                 column.bool_op(operator)(bindparam(f"filter_{name}_{bound}", type_=column.type)),
-                _parser(column, f"{name}.{bound}"), wire_type(column), text,
+                _parser(column, f"{name}.{bound}"), described_type(column), text,
             )
             for bound, (operator, text) in _BOUNDS.items()
         ]  # fmt: skip

@@ -29,7 +29,7 @@ from fleet.tracing import extract, span, valid_traceparent
 #: Answered without a caller, a limit or a turn: probes must see this process, not its load.
 _PROBES = frozenset({"/health/live", "/health/ready"})
 _PUBLIC = ("/problems", "/schema", "/docs")
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_READING = frozenset({"GET", "HEAD", "options"})
 
 _ALWAYS: Headers = [
     (b"x-content-type-options", b"nosniff"),
@@ -140,6 +140,9 @@ class Gate:
         if not path.isprintable():
             # Control and invisible characters are no part of any route; %00 would reach the database.
             raise NotFound("There is nothing under this path.")
+        if scope["method"] == "OPTIONS":
+            # No route has it; Litestar would invent one that forgets other routes of the same path.
+            scope["method"] = "options"
         writing = scope["method"] not in _READING
         await self.turns.enter(writing=writing)
         try:

@@ -11,24 +11,24 @@ import msgspec
 from litestar import Router, get
 
 from erp.http.answers import Reply
+from erp.http.errors import NotReady
 from erp.http.request import ApiRequest
-from erp.kernel.errors import NotFound
+from tenancy.errors import Forbidden
 
 _LIVE = b'{"status":"live"}'
-_READY = b'{"status":"ready","reasons":[]}'
+_READY = b'{"status":"ready"}'
 
 
 class LiveView(msgspec.Struct, frozen=True):
     """The process runs and its event loop turns."""
 
-    status: Literal["live", "hanging"]
+    status: Literal["live"]
 
 
 class ReadyView(msgspec.Struct, frozen=True):
-    """Whether this instance wants traffic, and why not."""
+    """This instance wants traffic."""
 
-    status: Literal["ready", "not_ready"]
-    reasons: list[str]
+    status: Literal["ready"]
 
 
 class CheckView(msgspec.Struct, frozen=True):
@@ -55,25 +55,25 @@ class HealthView(msgspec.Struct, frozen=True):
 
 @get("/health/live", summary="Is this instance alive", tags=["Health"], security=[{}])
 async def live(request: ApiRequest) -> Reply[LiveView]:
-    if request.context.services.liveness.alive():
-        return Reply(_LIVE)
-    return Reply(b'{"status":"hanging"}', 503)
+    """503 when the event loop has not turned for seconds: only a restart helps then."""
+    if not request.context.services.liveness.alive():
+        raise NotReady("The event loop hangs.", reasons=["event_loop"], retry_after=1)
+    return Reply(_LIVE)
 
 
 @get("/health/ready", summary="May this instance get requests", tags=["Health"], security=[{}])
 async def ready(request: ApiRequest) -> Reply[ReadyView]:
-    reasons = request.context.services.readiness.reasons()
-    if not reasons:
-        return Reply(_READY)
-    return Reply(msgspec.json.encode(ReadyView("not_ready", reasons)), 503, [(b"retry-after", b"1")])
+    """503 with `reasons` while it starts, drains or is stuck; a shared server's fault is none of them."""
+    if reasons := request.context.services.readiness.reasons():
+        raise NotReady(f"Not now: {', '.join(reasons)}.", reasons=reasons, retry_after=1)
+    return Reply(_READY)
 
 
 @get("/health", summary="How every part is", tags=["Health"])
 async def deep(request: ApiRequest) -> Reply[HealthView]:
     """For the operator's dashboards: PostgreSQL, replicas, Redis, queues and this instance."""
     if request.caller.kind != "operator":
-        # Nobody else learns that there is anything here.
-        raise NotFound("There is nothing under this path.")
+        raise Forbidden("Only the operator's credential may look at the servers behind.")
     report = await request.context.services.health.report()
     return Reply(msgspec.json.encode(report.as_dict()))
 

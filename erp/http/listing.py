@@ -18,7 +18,7 @@ from erp.http.commands import encode_json, read_rows
 from erp.http.filters import Filter, Parameter, wire_type
 from erp.http.parameters import query_of, unknown_parameter
 from erp.http.request import ApiRequest
-from erp.http.views import struct_of
+from erp.http.views import record_of
 from erp.kernel.errors import Invalid, InvalidCursor, LimitExceeded, UnknownField
 
 R = TypeVar("R")
@@ -198,7 +198,7 @@ async def list_page(
     caller = request.caller
     caller.require(permission)
     query = query_of(request.scope)
-    asked = listing.parse(query, struct_of(view) if "fields" in query else None)
+    asked = listing.parse(query, record_of(request.route_handler) if "fields" in query else None)
     cursors = request.context.services.cursors
     scope = b"\n".join((caller.tenant.id.bytes, request.scope["path"].encode(), asked.identity))
     values = {**parameters, **asked.values, "page_size": asked.limit + 1}

@@ -35,9 +35,9 @@ details (RFC 9457) with a stable `code`, listed under `/problems`.
 
 
 def declared_by(handler: HTTPRouteHandler) -> Declared:
-    """The Command or Listing among the module constants the handler's code names."""
-    function: Any = handler.fn
-    constants = [function.__globals__.get(name) for name in function.__code__.co_names]
+    """The Command or Listing in the handler's `opt`, else among the module constants its code names."""
+    function: Any = inspect.unwrap(handler.fn)
+    constants = [*handler.opt.values(), *(function.__globals__.get(name) for name in function.__code__.co_names)]
     command = next((found for found in constants if isinstance(found, Command)), None)
     listing = next((found for found in constants if isinstance(found, Listing)), None)
     return Declared(command, listing, dict(handler.opt), inspect.cleandoc(function.__doc__ or ""))

@@ -13,15 +13,21 @@ from db.errors import DomainError
 from erp.http.answers import Headers, Reply
 from erp.http.errors import BadRequest, InternalError, InvalidJson, MethodNotAllowed, PayloadTooLarge
 from erp.kernel.errors import Invalid, NotFound
+from fleet.metrics import http_problems_total, idempotency_total
+from tenancy.errors import IdempotencyInFlight, IdempotencyKeyReused
 
 PROBLEM_JSON = b"application/problem+json"
 
 _log = logging.getLogger("erp.http")
+_IDEMPOTENCY = {IdempotencyKeyReused.code: "reused", IdempotencyInFlight.code: "in_flight"}
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 def problem_body(error: DomainError, instance: str, correlation_id: str) -> bytes:
-    """The problem as JSON. Facts are extension members; they never displace a standard one."""
+    """The problem as JSON, counted. Facts are extension members; they never displace a standard one."""
+    http_problems_total.at(error.code).inc()
+    if (outcome := _IDEMPOTENCY.get(error.code)) is not None:
+        idempotency_total.at(outcome).inc()
     members: dict[str, Any] = {
         "type": f"/problems/{error.code}",
         "title": error.title,
@@ -77,7 +83,8 @@ def _of_litestar(error: HTTPException) -> DomainError:
         case 404:
             return NotFound("There is nothing under this path.")
         case 405:
-            allowed = [name.strip() for name in (error.headers or {}).get("allow", "").split(",") if name.strip()]
+            names = [name.strip() for name in (error.headers or {}).get("allow", "").split(",")]
+            allowed = sorted(name for name in names if name and name != "OPTIONS")
             return MethodNotAllowed(f"Allowed: {', '.join(allowed)}.", allowed=allowed)
         case 413:
             return PayloadTooLarge()

@@ -1,21 +1,14 @@
-"""Which Struct a function that builds views returns."""
+"""What a list route's records are, read off the route itself."""
 
-from collections.abc import Callable
-from functools import cache
-from typing import Any, get_type_hints
+from functools import lru_cache
+from typing import Any, get_args
 
 import msgspec
 
 
-@cache
-def struct_of(view: Callable[..., Any]) -> type[msgspec.Struct]:
-    """The view class of a class, a classmethod or a function with a return annotation. Raises TypeError."""
-    if isinstance(view, type):
-        found: Any = view
-    elif isinstance(owner := getattr(view, "__self__", None), type):
-        found = owner
-    else:
-        found = get_type_hints(view).get("return")
-    if not (isinstance(found, type) and issubclass(found, msgspec.Struct)):
-        raise TypeError(f"{view!r} needs a Struct as its return annotation")
-    return found
+@lru_cache(maxsize=4096)
+def record_of(handler: Any) -> type[msgspec.Struct] | None:
+    """`OrderView` of a handler that returns `Reply[Page[OrderView]]`; None when it does not say."""
+    [page, *_] = get_args(handler.parsed_fn_signature.return_type.annotation) or (None,)
+    [record, *_] = get_args(page) or (None,)
+    return record if isinstance(record, type) and issubclass(record, msgspec.Struct) else None

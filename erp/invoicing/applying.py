@@ -117,6 +117,6 @@ def allocations_view(credit: InvoiceRow, left: Decimal, rows: Sequence[Allocatio
                 date=row.date,
                 taken_back=row.reversed,
             )
-            for row in rows
+            for row in sorted(rows, key=lambda row: row.id)
         ],
     )

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Text, Uuid, bindparam, cast, func, literal, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 
 from db.statement import TENANT, Statement
 from erp.accounting.facts import open_amount_of
@@ -29,7 +29,12 @@ def _shown(*columns: Any) -> ShownInvoice:
 
 _credit = invoices.alias("credit")
 _credited_by = (
-    select(func.coalesce(func.array_agg(_credit.c.id), cast(literal("{}", Text), ARRAY(Uuid))))
+    select(
+        func.coalesce(
+            func.array_agg(aggregate_order_by(_credit.c.id, _credit.c.created_at, _credit.c.id)),
+            cast(literal("{}", Text), ARRAY(Uuid)),
+        )
+    )
     .where(_credit.c.tenant_id == invoices.c.tenant_id, _credit.c.credits_id == invoices.c.id)
     .scalar_subquery()
 )

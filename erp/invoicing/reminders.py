@@ -14,7 +14,8 @@ OVERDUE = 1
 async def note_overdue_invoices(work: UnitOfWork, limit: int = 200) -> int:
     """Note up to `limit` invoices that became overdue, one event each, and say how many they were.
 
-    May run at any time and several times at once: an invoice is noted once. Call it again while it returns `limit`.
+    May run at any time and several times at once: an invoice is noted once. Runs at the same time may meet on the
+    same invoices and find fewer; what is left is found by the next run.
     """
     [noted] = await work.load(NOTE_OVERDUE(today=work.today, level=OVERDUE, limit_=limit))
     if not noted:

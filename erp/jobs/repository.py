@@ -4,7 +4,21 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import DateTime, Integer, LargeBinary, Text, Uuid, bindparam, cast, func, null, select, update
+from sqlalchemy import (
+    DateTime,
+    Integer,
+    LargeBinary,
+    Text,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    null,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from db.statement import TENANT, Statement, rows_of
@@ -96,16 +110,19 @@ COMPLETE = Statement(
     )
     .returning(jobs.c.id)
 )  # fmt: skip
-#: A step that got somewhere gives the attempts back: a long job may meet more dying workers than a short one.
+_made = cast(bindparam("done_so_far"), JSONB)
+#: A step that got somewhere new gives the attempts back: a long job may meet more dying workers than a short one,
+#: while a job that dies at the same place every time still stops.
 ADVANCE = Statement(
     update(jobs)
     .where(*_this_job, jobs.c.fence == bindparam("fence"), jobs.c.state == "running")
     .values(
-        progress=func.coalesce(cast(bindparam("done_so_far"), JSONB), jobs.c.progress), attempts=1,
+        progress=func.coalesce(_made, jobs.c.progress),
+        attempts=case((and_(_made.is_not(None), _made.is_distinct_from(jobs.c.progress)), 1), else_=jobs.c.attempts),
         version=jobs.c.version + 1,
     )
     .returning(jobs.c.id)
-)  # fmt: skip
+)
 
 _new = rows_of(row_nos=Integer, bodies=LargeBinary)
 ADD_ROWS = Statement(

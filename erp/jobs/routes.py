@@ -6,7 +6,7 @@ from uuid import UUID
 from litestar import Router, get, post
 
 from erp.http.answers import Reply
-from erp.http.commands import Command, perform, read, show
+from erp.http.commands import Command, perform, read, read_rows, show
 from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
 from erp.jobs.notices import acknowledge_notice, notice_view
@@ -44,6 +44,10 @@ async def get_job(request: ApiRequest, job_id: UUID) -> Reply[JobDetailView]:
 @get("/jobs/{job_id:uuid}/rows", summary="List the rows of a job", opt={"listing": JOB_ROWS})
 async def list_job_rows(request: ApiRequest, job_id: UUID) -> Reply[Page[JobRowView]]:
     """The lines of an import with their outcomes; `?outcome=failed` for those to correct."""
+    request.caller.require("jobs:read")
+    [found] = await read_rows(request, JOB(job_id=job_id))
+    if not found:
+        raise NotFound(job_id=str(job_id))
     page: Reply[Any] = await list_page(request, "jobs:read", JOB_ROWS, row_view, job_id=job_id)
     return page
 

@@ -107,7 +107,7 @@ def payment_view(row: PaymentRow, allocations: Sequence[AllocationRow]) -> Payme
                 entry_id=one.entry_id,
                 taken_back=one.reversed,
             )
-            for one in allocations
+            for one in sorted(allocations, key=lambda one: one.id)
         ],
     )
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Date, Uuid, bindparam, cast, literal, select
+from sqlalchemy import BigInteger, Date, Uuid, and_, bindparam, cast, literal, or_, select
 
 from db.statement import TENANT, Bound, Statement, any_of
 from erp.catalog.models import product_units, products, units
@@ -18,7 +18,16 @@ from erp.pricing.errors import NoTaxRate
 from erp.pricing.models import tax_rates
 from erp.pricing.tax import Rounding
 
-__all__ = ["Conversion", "SellingFacts", "TaxDefaults", "conversions", "selling_facts", "tax_defaults"]
+__all__ = [
+    "Conversion",
+    "GroupRate",
+    "SellingFacts",
+    "TaxDefaults",
+    "conversions",
+    "group_rates",
+    "selling_facts",
+    "tax_defaults",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +67,22 @@ class Conversion(NamedTuple):
     denominator: int
 
 
+class GroupRate(NamedTuple):
+    """A tax group's rate in percent on the day asked for."""
+
+    tax_group_id: UUID
+    rate: Decimal
+
+
 _on = cast(bindparam("on"), Date)
+_valid = and_(
+    tax_rates.c.tenant_id == TENANT,
+    tax_rates.c.valid_from <= _on,
+    or_(tax_rates.c.valid_to.is_(None), tax_rates.c.valid_to >= _on),
+)
 _valid_rate = (
     select(tax_rates.c.rate)
-    .where(
-        tax_rates.c.tenant_id == TENANT,
-        tax_rates.c.tax_group_id == products.c.tax_group_id,
-        tax_rates.c.valid_from <= _on,
-        (tax_rates.c.valid_to.is_(None)) | (tax_rates.c.valid_to >= _on),
-    )
+    .where(_valid, tax_rates.c.tax_group_id == products.c.tax_group_id)
     .order_by(tax_rates.c.valid_from.desc())
     .limit(1)
     .correlate(products)
@@ -83,6 +99,8 @@ _SELLING = Statement(
     .where(products.c.tenant_id == TENANT, products.c.id == any_of("product_ids", Uuid)),
     SellingFacts,
 )  # fmt: skip
+
+_GROUP_RATES = Statement(select(tax_rates.c.tax_group_id, tax_rates.c.rate).where(_valid), GroupRate)
 
 _one = literal(1, BigInteger)
 _CONVERSIONS = Statement(
@@ -112,6 +130,11 @@ def selling_facts(product_ids: list[UUID], on: date) -> Bound[SellingFacts]:
 def conversions(product_ids: list[UUID]) -> Bound[Conversion]:
     """Every unit the products come in, their own (1/1) among them; in no order."""
     return _CONVERSIONS(product_ids=product_ids)
+
+
+def group_rates(on: date) -> Bound[GroupRate]:
+    """The rate of every tax group that has one on `on` (a tenant has a handful); in no order."""
+    return _GROUP_RATES(on=on)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,8 +69,6 @@ class BillSettled(DomainError):
 on_violation("purchase_orders_external_id_key", Duplicate, fields=["external_id"], pointer="/external_id")
 on_violation("goods_receipts_external_id_key", Duplicate, fields=["external_id"], pointer="/external_id")
 on_violation("supplier_bills_external_id_key", Duplicate, fields=["external_id"], pointer="/external_id")
-on_violation(
-    "supplier_bills_supplier_number_key", Duplicate, fields=["supplier_number"], pointer="/supplier_number"
-)
+on_violation("supplier_bills_supplier_number_key", Duplicate, fields=["supplier_number"], pointer="/supplier_number")
 on_violation("purchase_order_lines_received_check", MoreThanOrdered)
 on_violation("purchase_order_lines_billed_check", MoreThanReceived)

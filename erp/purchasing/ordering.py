@@ -13,7 +13,7 @@ from erp.kernel.text import decimal
 from erp.pricing.facts import Conversion, SellingFacts
 from erp.pricing.tax import PricedDocument, PricingLine, Rounding, price_document
 from erp.purchasing.rows import LineRow
-from erp.purchasing.schemas import OrderLineInput
+from erp.purchasing.schemas import PurchaseLineInput
 
 _ZERO = Decimal(0)
 Ratios = Mapping[tuple[UUID, str], Ratio]
@@ -25,7 +25,7 @@ def ratios_of(conversions: Sequence[Conversion]) -> Ratios:
 
 def new_lines(
     order_id: UUID,
-    lines: Sequence[OrderLineInput],
+    lines: Sequence[PurchaseLineInput],
     facts: Sequence[SellingFacts],
     ratios: Ratios,
     *,
@@ -52,7 +52,7 @@ def new_lines(
 
 
 def _line(
-    order_id: UUID, index: int, line: OrderLineInput, products: Mapping[UUID, SellingFacts], ratios: Ratios
+    order_id: UUID, index: int, line: PurchaseLineInput, products: Mapping[UUID, SellingFacts], ratios: Ratios
 ) -> LineRow:
     at = f"/lines/{index}"
     product = products.get(line.product_id)
@@ -61,7 +61,9 @@ def _line(
             "There is no product with this id.", pointer=f"{at}/product_id", product_id=str(line.product_id)
         )
     if not product.active:
-        raise ProductInactive(f"Product {product.code} is inactive.", pointer=f"{at}/product_id", product=product.code)
+        raise ProductInactive(
+            f"Product {product.code} is inactive.", pointer=f"{at}/product_id", product=product.code
+        )
     unit_code, quantity = line.unit_code or product.unit_code, decimal(line.quantity)
     return LineRow(
         id=new_id(), order_id=order_id, line_no=index + 1, product_id=product.product_id, kind=product.kind,
@@ -82,7 +84,7 @@ def _base(quantity: Decimal, unit_code: str, product: SellingFacts, ratios: Rati
             known=known,
         )  # fmt: skip
     try:
-        base = to_base(quantity, ratio)
+        base = quantity if ratio.numerator == ratio.denominator else to_base(quantity, ratio)
     except NotRepresentable as refusal:
         refusal.pointer = f"{at}/quantity"
         raise

@@ -36,9 +36,7 @@ LOCK_ORDERS: Statement[OrderRow] = Statement(
 #: Load them behind the locks of their orders: lines change only under those.
 ORDER_LINES: Statement[LineRow] = Statement(
     select(*LINE_COLUMNS)
-    .where(
-        purchase_order_lines.c.tenant_id == TENANT, purchase_order_lines.c.order_id == any_of("order_ids", Uuid)
-    )
+    .where(purchase_order_lines.c.tenant_id == TENANT, purchase_order_lines.c.order_id == any_of("order_ids", Uuid))
     .order_by(purchase_order_lines.c.order_id, purchase_order_lines.c.line_no),
     LineRow,
 )

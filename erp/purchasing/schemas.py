@@ -22,7 +22,7 @@ SupplierNumber = Annotated[
 ]  # fmt: skip
 
 
-class OrderLineInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PurchaseLineInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`unit_price` is for one `unit_code`, the product's own unit unless given."""
 
     product_id: UUID
@@ -33,11 +33,11 @@ class OrderLineInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     description: Description | None = None
 
 
-class CreateOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CreatePurchaseOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A draft, or with `confirm` an order that is placed. `date` is today unless given, the location the default."""
 
     party_id: UUID
-    lines: Annotated[list[OrderLineInput], Meta(min_length=1, max_length=2000)]
+    lines: Annotated[list[PurchaseLineInput], Meta(min_length=1, max_length=2000)]
     date: Date | None = None
     expected_on: Date | None = None
     location_id: UUID | None = None
@@ -53,7 +53,7 @@ class DirectReceiptInput(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Ordered and received in one step, today or on an earlier `date`. The supplier's bill follows."""
 
     party_id: UUID
-    lines: Annotated[list[OrderLineInput], Meta(min_length=1, max_length=10_000)]
+    lines: Annotated[list[PurchaseLineInput], Meta(min_length=1, max_length=10_000)]
     date: Date | None = None
     location_id: UUID | None = None
     prices_include_tax: bool = False
@@ -64,25 +64,25 @@ class DirectReceiptInput(Struct, frozen=True, kw_only=True, forbid_unknown_field
     external_id: ExternalId | None = None
 
 
-class StopOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StopPurchaseOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reason: Reason
 
 
-class ReceiptLineInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GoodsReceiptLineInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A line of the order and how much of it came; all that is open of the line without `quantity`."""
 
     line_no: LineNo
     quantity: Quantity | None = None
 
 
-class ReceiveOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ReceivePurchaseOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Without `lines`, everything still open. `date`: the day the goods came, today unless given.
 
     They go to the order's location unless `location_id` says. `strict_date` refuses a closed period instead of
     moving to the first open day.
     """
 
-    lines: Annotated[list[ReceiptLineInput], Meta(min_length=1, max_length=2000)] | None = None
+    lines: Annotated[list[GoodsReceiptLineInput], Meta(min_length=1, max_length=2000)] | None = None
     date: Date | None = None
     location_id: UUID | None = None
     reference: Reference = ""
@@ -91,7 +91,7 @@ class ReceiveOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     external_id: ExternalId | None = None
 
 
-class BillLineInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SupplierBillLineInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A line of an order, as the supplier bills it. What is left out is as ordered: price, discount, tax rate.
 
     `order_id` unless the bill names it; without `quantity`, all that was received and not billed.
@@ -105,7 +105,7 @@ class BillLineInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     tax_rate: Percent | None = None
 
 
-class CreateBillInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CreateSupplierBillInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A supplier's bill for goods received, of one order or of several.
 
     With `order_id` and without `lines`, everything received of the order and not billed. `gross` is the total on
@@ -116,7 +116,7 @@ class CreateBillInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     party_id: UUID
     supplier_number: SupplierNumber
     order_id: UUID | None = None
-    lines: Annotated[list[BillLineInput], Meta(min_length=1, max_length=2000)] | None = None
+    lines: Annotated[list[SupplierBillLineInput], Meta(min_length=1, max_length=2000)] | None = None
     date: Date | None = None
     due_date: Date | None = None
     gross: Amount | None = None
@@ -127,7 +127,32 @@ class CreateBillInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     external_id: ExternalId | None = None
 
 
-class CancelBillInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PurchaseBillLineInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A line of the order, as the supplier bills it. What is left out is as ordered and received."""
+
+    line_no: LineNo
+    quantity: Quantity | None = None
+    unit_price: UnitPrice | None = None
+    discount_percent: Percent | None = None
+    tax_rate: Percent | None = None
+
+
+class BillPurchaseOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A supplier's bill of one order; without `lines`, everything received and not billed. The rest as there."""
+
+    supplier_number: SupplierNumber
+    lines: Annotated[list[PurchaseBillLineInput], Meta(min_length=1, max_length=2000)] | None = None
+    date: Date | None = None
+    due_date: Date | None = None
+    gross: Amount | None = None
+    prices_include_tax: bool | None = None
+    tax_rounding: Rounding | None = None
+    text: Text = ""
+    strict_date: bool = False
+    external_id: ExternalId | None = None
+
+
+class CancelSupplierBillInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`date`: the day of the reversal, today unless given; not before the bill's own accounting date."""
 
     reason: Reason
@@ -135,7 +160,7 @@ class CancelBillInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     strict_date: bool = False
 
 
-class OrderSummary(Struct, frozen=True, kw_only=True):
+class PurchaseOrderSummary(Struct, frozen=True, kw_only=True):
     """An order in a list, without its lines."""
 
     id: UUID
@@ -161,7 +186,7 @@ class OrderSummary(Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
-class OrderLineView(Struct, frozen=True, kw_only=True):
+class PurchaseLineView(Struct, frozen=True, kw_only=True):
     """`open`: still to be received. `received_value` is net, as posted to stock."""
 
     id: UUID
@@ -186,13 +211,13 @@ class OrderLineView(Struct, frozen=True, kw_only=True):
     billed: str
 
 
-class OrderView(OrderSummary, frozen=True, kw_only=True):
+class PurchaseOrderView(PurchaseOrderSummary, frozen=True, kw_only=True):
     """`reason`: why the order was cancelled or closed before everything came."""
 
-    lines: list[OrderLineView]
+    lines: list[PurchaseLineView]
 
 
-class ReceiptSummary(Struct, frozen=True, kw_only=True):
+class GoodsReceiptSummary(Struct, frozen=True, kw_only=True):
     """A goods receipt in a list. `value` is net; `accounting_date` differs when the period of `date` was closed."""
 
     id: UUID
@@ -214,7 +239,7 @@ class ReceiptSummary(Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
-class ReceiptLineView(Struct, frozen=True, kw_only=True):
+class GoodsReceiptLineView(Struct, frozen=True, kw_only=True):
     line_no: int
     order_line_id: UUID
     product_id: UUID
@@ -225,20 +250,20 @@ class ReceiptLineView(Struct, frozen=True, kw_only=True):
     value: str
 
 
-class ReceiptView(ReceiptSummary, frozen=True, kw_only=True):
+class GoodsReceiptView(GoodsReceiptSummary, frozen=True, kw_only=True):
     """A goods receipt with its lines. It is never changed."""
 
-    lines: list[ReceiptLineView]
+    lines: list[GoodsReceiptLineView]
 
 
 class DirectReceiptView(Struct, frozen=True, kw_only=True):
     """The two documents of a direct receipt, without their lines."""
 
-    order: OrderSummary
-    receipt: ReceiptSummary
+    order: PurchaseOrderSummary
+    receipt: GoodsReceiptSummary
 
 
-class BillSummary(Struct, frozen=True, kw_only=True):
+class SupplierBillSummary(Struct, frozen=True, kw_only=True):
     """A supplier's bill in a list. `variance`: billed more (or less) than the receipts were valued at."""
 
     id: UUID
@@ -270,7 +295,7 @@ class BillSummary(Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
-class BillLineView(Struct, frozen=True, kw_only=True):
+class SupplierBillLineView(Struct, frozen=True, kw_only=True):
     line_no: int
     order_id: UUID
     order_line_id: UUID
@@ -288,7 +313,7 @@ class BillLineView(Struct, frozen=True, kw_only=True):
     receipt_value: str
 
 
-class BillView(BillSummary, frozen=True, kw_only=True):
+class SupplierBillView(SupplierBillSummary, frozen=True, kw_only=True):
     """A supplier's bill with its lines. Posted when entered; a wrong one is cancelled by a reversing entry."""
 
-    lines: list[BillLineView]
+    lines: list[SupplierBillLineView]

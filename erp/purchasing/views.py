@@ -7,15 +7,15 @@ from erp.kernel.money import money_text
 from erp.kernel.quantity import quantity_text
 from erp.purchasing.rows import BillLineRow, BillRow, LineRow, OrderRow, ReceiptLineRow, ReceiptRow
 from erp.purchasing.schemas import (
-    BillLineView,
-    BillSummary,
-    BillView,
-    OrderLineView,
-    OrderSummary,
-    OrderView,
-    ReceiptLineView,
-    ReceiptSummary,
-    ReceiptView,
+    GoodsReceiptLineView,
+    GoodsReceiptSummary,
+    GoodsReceiptView,
+    PurchaseLineView,
+    PurchaseOrderSummary,
+    PurchaseOrderView,
+    SupplierBillLineView,
+    SupplierBillSummary,
+    SupplierBillView,
 )
 
 _LINE_QUANTITIES = (
@@ -33,47 +33,45 @@ def _written(row: Any, currency: str, *, amounts: Sequence[str] = (), numbers: S
     return fields
 
 
-def order_summary(row: OrderRow) -> OrderSummary:
-    return OrderSummary(**_written(row, row.currency, amounts=("net", "tax", "gross")))
+def order_summary(row: OrderRow) -> PurchaseOrderSummary:
+    return PurchaseOrderSummary(**_written(row, row.currency, amounts=("net", "tax", "gross")))
 
 
-def order_view(row: OrderRow, lines: Sequence[LineRow]) -> OrderView:
+def order_view(row: OrderRow, lines: Sequence[LineRow]) -> PurchaseOrderView:
     fields = _written(row, row.currency, amounts=("net", "tax", "gross"))
-    return OrderView(**fields, lines=[_order_line(line, row.currency) for line in lines])
+    return PurchaseOrderView(**fields, lines=[_order_line(line, row.currency) for line in lines])
 
 
-def _order_line(line: LineRow, currency: str) -> OrderLineView:
-    fields = _written(
-        line, currency, amounts=("net", "tax", "gross", "received_value"), numbers=_LINE_QUANTITIES
-    )
+def _order_line(line: LineRow, currency: str) -> PurchaseLineView:
+    fields = _written(line, currency, amounts=("net", "tax", "gross", "received_value"), numbers=_LINE_QUANTITIES)
     del fields["order_id"], fields["billed_value"]
-    return OrderLineView(**fields, open=quantity_text(line.open))
+    return PurchaseLineView(**fields, open=quantity_text(line.open))
 
 
-def receipt_summary(row: ReceiptRow) -> ReceiptSummary:
-    return ReceiptSummary(**_receipt(row))
+def receipt_summary(row: ReceiptRow) -> GoodsReceiptSummary:
+    return GoodsReceiptSummary(**_receipt(row))
 
 
-def receipt_view(row: ReceiptRow, lines: Sequence[ReceiptLineRow]) -> ReceiptView:
-    return ReceiptView(**_receipt(row), lines=[_receipt_line(line, row.currency) for line in lines])
+def receipt_view(row: ReceiptRow, lines: Sequence[ReceiptLineRow]) -> GoodsReceiptView:
+    return GoodsReceiptView(**_receipt(row), lines=[_receipt_line(line, row.currency) for line in lines])
 
 
 def _receipt(row: ReceiptRow) -> dict[str, Any]:
     return {**_written(row, row.currency, amounts=("value",)), "date_shifted": row.accounting_date != row.date}
 
 
-def _receipt_line(line: ReceiptLineRow, currency: str) -> ReceiptLineView:
+def _receipt_line(line: ReceiptLineRow, currency: str) -> GoodsReceiptLineView:
     fields = _written(line, currency, amounts=("value",), numbers=("quantity", "base_quantity"))
     del fields["id"]
-    return ReceiptLineView(**fields)
+    return GoodsReceiptLineView(**fields)
 
 
-def bill_summary(row: BillRow) -> BillSummary:
-    return BillSummary(**_bill(row))
+def bill_summary(row: BillRow) -> SupplierBillSummary:
+    return SupplierBillSummary(**_bill(row))
 
 
-def bill_view(row: BillRow, lines: Sequence[BillLineRow]) -> BillView:
-    return BillView(**_bill(row), lines=[_bill_line(line, row.currency) for line in lines])
+def bill_view(row: BillRow, lines: Sequence[BillLineRow]) -> SupplierBillView:
+    return SupplierBillView(**_bill(row), lines=[_bill_line(line, row.currency) for line in lines])
 
 
 def _bill(row: BillRow) -> dict[str, Any]:
@@ -81,8 +79,8 @@ def _bill(row: BillRow) -> dict[str, Any]:
     return {**_written(row, row.currency, amounts=amounts), "date_shifted": row.accounting_date != row.date}
 
 
-def _bill_line(line: BillLineRow, currency: str) -> BillLineView:
-    return BillLineView(
+def _bill_line(line: BillLineRow, currency: str) -> SupplierBillLineView:
+    return SupplierBillLineView(
         **_written(
             line, currency, amounts=("net", "tax", "gross", "receipt_value"),
             numbers=("quantity", "unit_price", "discount_percent", "tax_rate"),

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from db.errors import UnknownReference
 from db.identifiers import new_id
+from erp.catalog.errors import NotInThisUnit, ProductInactive
 from erp.inventory.facts import check_decimals
 from erp.kernel.money import EXACT
 from erp.kernel.quantity import NotRepresentable, Ratio, quantity_text, to_base
@@ -15,7 +16,7 @@ from erp.parties.errors import NotACustomer, PartyInactive
 from erp.parties.facts import PartyFacts
 from erp.pricing.facts import Conversion, SellingFacts, TaxDefaults
 from erp.pricing.tax import PricedDocument, PricingLine, Rounding, price_document
-from erp.sales.errors import PriceUnknown, ProductNotSold, UnknownUnit
+from erp.sales.errors import PriceUnknown
 from erp.sales.rows import LineRow
 from erp.sales.schemas import OrderLineInput
 
@@ -68,7 +69,7 @@ def new_lines(
 ) -> tuple[list[LineRow], PricedDocument]:
     """The lines and their totals.
 
-    Raises UnknownReference, ProductNotSold, NoTaxRate, UnknownUnit, NotRepresentable, PriceUnknown, each with a
+    Raises UnknownReference, ProductInactive, NoTaxRate, NotInThisUnit, NotRepresentable, PriceUnknown, each with a
     pointer to its line.
     """
     drafts = [_line(index, line, goods) for index, line in enumerate(lines)]
@@ -91,7 +92,7 @@ def _line(index: int, line: OrderLineInput, goods: Goods) -> LineRow:
             "There is no product with this id.", pointer=f"{at}/product_id", product_id=str(line.product_id)
         )
     if not product.active:
-        raise ProductNotSold(f"Product {product.code} is inactive.", pointer=f"{at}/product_id", product=product.code)
+        raise ProductInactive(f"Product {product.code} is inactive.", pointer=f"{at}/product_id", product=product.code)
     unit_code = line.unit_code or product.unit_code
     ratio = _ratio(goods, product, unit_code, at)
     quantity = decimal(line.quantity)
@@ -107,8 +108,8 @@ def _ratio(goods: Goods, product: SellingFacts, unit_code: str, at: str) -> Rati
     ratio = goods.ratios.get((product.product_id, unit_code))
     if ratio is None:
         known = sorted(code for product_id, code in goods.ratios if product_id == product.product_id)
-        raise UnknownUnit(
-            f"{product.code} is not sold in {unit_code}.",
+        raise NotInThisUnit(
+            f"{product.code} does not come in {unit_code}.",
             pointer=f"{at}/unit_code", product=product.code, known=known,
         )  # fmt: skip
     return ratio

@@ -4,17 +4,6 @@ from db.constraints import on_violation
 from db.errors import DomainError, Duplicate
 
 
-class ProductNotSold(DomainError):
-    """The product was deactivated, so it cannot be sold.
-
-    Fix: take the product back into use, or leave it out.
-    """
-
-    code = "product-not-sold"
-    title = "The product cannot be sold"
-    status = 422
-
-
 class PriceUnknown(DomainError):
     """The line names no price and the product has none.
 
@@ -23,17 +12,6 @@ class PriceUnknown(DomainError):
 
     code = "price-unknown"
     title = "There is no price"
-    status = 422
-
-
-class UnknownUnit(DomainError):
-    """The product is not sold in this unit.
-
-    Fix: use the product's own unit, or give the product a conversion for this one.
-    """
-
-    code = "unknown-unit"
-    title = "The product is not sold in this unit"
     status = 422
 
 

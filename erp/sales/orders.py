@@ -28,7 +28,7 @@ from tenancy.work import UnitOfWork
 async def create_order(work: UnitOfWork, data: CreateOrderInput) -> OrderView:
     """A draft, or with `confirm` a confirmed order with its reservations, in one transaction.
 
-    Raises UnknownReference, PartyInactive, NotACustomer, ProductNotSold, UnknownUnit, NotRepresentable,
+    Raises UnknownReference, PartyInactive, NotACustomer, ProductInactive, NotInThisUnit, NotRepresentable,
     PriceUnknown, NoTaxRate, InsufficientStock, Duplicate.
     """
     if data.allow_partial and not data.confirm:

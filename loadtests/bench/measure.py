@@ -1,94 +1,126 @@
-"""Run one scenario with n clients for a bounded time; rates, percentiles, errors, CPU by group of processes."""
+"""Run one scenario with n clients for a bounded time: rate, latencies, errors, CPU by group of processes."""
 
 import asyncio
-import os
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
-_TICKS = os.sysconf("SC_CLK_TCK")
+import msgspec
 
-#: A step of a client: does one unit of work and returns the latencies of its requests in seconds.
-Step = Callable[[int], Awaitable[list[float]]]
+from loadtests.bench.figures import Latency, latency
+
+#: One unit of work of one client; the seconds each of its requests took, in the order of `Scenario.requests`.
+Step = Callable[[int], Awaitable[Sequence[float]]]
+#: CPU seconds so far by group of processes.
+CpuClock = Callable[[], dict[str, float]]
+
+#: A scenario that only fails is given up: the rest of its time would tell nothing more.
+_MAX_ERRORS = 1000
 
 
 class Unexpected(RuntimeError):
-    """A reply the scenario does not count as success."""
+    """A reply the scenario does not count as success; the text is its kind: `503 overloaded`."""
 
 
-@dataclass(slots=True)
-class Result:
-    """What one scenario measured. Rates per second, times in milliseconds."""
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What is measured. `unit` names one step in the plural; `requests` name what a step sends."""
 
     name: str
+    unit: str
+    requests: tuple[str, ...]
+    step: Step
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """Rates per second; CPU in milliseconds a request, by group; `cores` is how many CPUs were busy on average.
+
+    `latency` is of single requests; `unit_latency` of whole steps where a step is more than one request.
+    """
+
+    name: str
+    unit: str
     clients: int
     seconds: float
     units: int
     requests: int
-    errors: Counter[str]
-    p50: float
-    p95: float
-    p99: float
-    cpu_ms: dict[str, float] = field(default_factory=dict)
-    bare_rate: float | None = None
-    bare_what: str = ""
-
-    @property
-    def rate(self) -> float:
-        return self.units / self.seconds
-
-    @property
-    def share(self) -> float | None:
-        """Of the bare limit measured in the same run."""
-        return None if not self.bare_rate else self.rate / self.bare_rate
+    rate: float
+    request_rate: float
+    latency: Latency
+    unit_latency: Latency | None
+    by_request: dict[str, Latency]
+    errors: dict[str, int]
+    cpu_ms: dict[str, float]
+    cores: float
 
 
-async def run(
-    name: str, clients: int, seconds: float, step: Step, groups: Callable[[], dict[str, list[int]]]
-) -> Result:
-    """`clients` tasks repeat `step(client)` until `seconds` are over; each runs at least once."""
-    latencies: list[float] = []
-    errors: Counter[str] = Counter()
-    units = 0
-    before = {group: _cpu_seconds(pids) for group, pids in groups().items()}
+class _Tally:
+    """What the clients of one run have done so far."""
+
+    def __init__(self, requests: int) -> None:
+        self.units = 0
+        self.errors: Counter[str] = Counter()
+        self.seconds: list[list[float]] = [[] for _ in range(requests)]
+        self.steps: list[float] = []
+
+    def note(self, spent: Sequence[float]) -> None:
+        self.units += 1
+        for kept, value in zip(self.seconds, spent, strict=True):
+            kept.append(value)
+        if len(spent) > 1:
+            self.steps.append(sum(spent))
+
+
+async def warm_up(scenario: Scenario, clients: int, seconds: float) -> None:
+    """Run it unmeasured: connections, statement caches, block caches. What fails here fails again later."""
+    await _drive(scenario, clients, seconds)
+
+
+async def measure(scenario: Scenario, clients: int, seconds: float, cpu: CpuClock) -> Measured:
+    """`clients` tasks repeat the scenario's step until `seconds` are over; each runs at least once."""
+    before = cpu()
     started = time.perf_counter()
-    deadline = started + seconds
+    tally = await _drive(scenario, clients, seconds)
+    elapsed = time.perf_counter() - started
+    spent = {group: value - before.get(group, 0.0) for group, value in cpu().items()}
+    return _measured(scenario, clients, elapsed, tally, spent)
+
+
+async def _drive(scenario: Scenario, clients: int, seconds: float) -> _Tally:
+    tally = _Tally(len(scenario.requests))
+    deadline = time.perf_counter() + seconds
 
     async def client(number: int) -> None:
-        nonlocal units
-        while time.perf_counter() < deadline:
+        while True:
             try:
-                latencies.extend(await step(number))
-                units += 1
-            except (Unexpected, ConnectionError) as error:
-                errors[str(error)[:120]] += 1
-                if sum(errors.values()) > 1000:
+                tally.note(await scenario.step(number))
+            except (Unexpected, OSError) as error:
+                tally.errors[str(error)[:120] or type(error).__name__] += 1
+                if tally.errors.total() > _MAX_ERRORS:
                     return
+            if time.perf_counter() >= deadline:
+                return
 
     await asyncio.gather(*(client(number) for number in range(clients)))
-    elapsed = time.perf_counter() - started
-    after = {group: _cpu_seconds(pids) for group, pids in groups().items()}
-    spent = {group: (after[group] - before.get(group, 0.0)) * 1000 / max(len(latencies), 1) for group in after}
-    ordered = sorted(latencies) or [0.0]
-    return Result(
-        name, clients, elapsed, units, len(latencies), errors,
-        _percentile(ordered, 0.50), _percentile(ordered, 0.95), _percentile(ordered, 0.99), spent,
-    )  # fmt: skip
+    return tally
 
 
-def _percentile(ordered: list[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000
-
-
-def _cpu_seconds(pids: list[int]) -> float:
-    """User and system time of the processes and of their finished children."""
-    total = 0
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/stat") as file:
-                fields = file.read().rpartition(")")[2].split()
-        except OSError:
-            continue
-        total += sum(int(value) for value in fields[11:15])
-    return total / _TICKS
+def _measured(scenario: Scenario, clients: int, elapsed: float, tally: _Tally, spent: dict[str, float]) -> Measured:
+    requests = sum(len(values) for values in tally.seconds)
+    return Measured(
+        name=scenario.name,
+        unit=scenario.unit,
+        clients=clients,
+        seconds=round(elapsed, 3),
+        units=tally.units,
+        requests=requests,
+        rate=round(tally.units / elapsed, 1),
+        request_rate=round(requests / elapsed, 1),
+        latency=latency(value for values in tally.seconds for value in values),
+        unit_latency=latency(tally.steps) if tally.steps else None,
+        by_request={name: latency(values) for name, values in zip(scenario.requests, tally.seconds, strict=True)},
+        errors=dict(tally.errors),
+        cpu_ms={group: round(value * 1000 / max(requests, 1), 4) for group, value in spent.items()},
+        cores=round(sum(spent.values()) / elapsed, 2),
+    )

@@ -1,4 +1,4 @@
-"""Reading deploy/compose.yaml as Docker Compose would: merged, interpolated, and held to the published schema's shape."""
+"""Reading deploy/compose.yaml as Docker Compose would: merged, interpolated, checked against a schema."""
 
 import re
 from collections.abc import Mapping
@@ -62,7 +62,10 @@ _SERVICE = _closed(
             ),
         },
         "deploy": _closed(
-            {"replicas": {"type": ["integer", "string"]}, "resources": _closed({"limits": _closed({"memory": _SIZE})})}
+            {
+                "replicas": {"type": ["integer", "string"]},
+                "resources": _closed({"limits": _closed({"memory": _SIZE})}),
+            }
         ),
     },
     "image",

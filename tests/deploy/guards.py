@@ -107,13 +107,11 @@ def probed_ports_exist(objects: list[Manifest]) -> Iterator[str]:
                 if port not in ports:
                     yield f"{_name(deployment)}: {kind} asks the unknown port {port}"
     for service in of_kind(objects, "Service"):
-        [deployment] = [d for d in of_kind(objects, "Deployment") if _selects(service["spec"]["selector"], d)] or [
-            None
-        ]
-        if deployment is None:
-            yield f"{_name(service)}: selects no Deployment"
+        chosen = [d for d in of_kind(objects, "Deployment") if _selects(service["spec"]["selector"], d)]
+        if len(chosen) != 1:
+            yield f"{_name(service)}: selects {len(chosen)} Deployments"
             continue
-        ports = {port["name"] for container in pod_of(deployment)["containers"] for port in container["ports"]}
+        ports = {port["name"] for container in pod_of(chosen[0])["containers"] for port in container["ports"]}
         yield from (
             f"{_name(service)}: leads to the unknown port {port['targetPort']}"
             for port in service["spec"]["ports"]

@@ -107,6 +107,23 @@ def test_what_locks_report_becomes_metrics() -> None:
     assert value("distributed_lock_held_seconds_sum", kind="stock") == pytest.approx(0.02)
 
 
+def test_locks_without_redis_show_as_degraded_until_redis_is_back() -> None:
+    metrics.observe_lock("degraded", "stock", 0.0)
+    metrics.observe_lock("handed_over", "stock", 0.0)
+    assert value("redis_degraded", use="locks") == 1
+    metrics.observe_lock("acquired", "stock", 0.0)
+    assert value("redis_degraded", use="locks") == 0
+
+
+def test_transactions_are_counted_by_outcome_and_timed() -> None:
+    before = value("db_transactions_total", outcome="unknown")
+    timed = value("db_transaction_duration_seconds_count", outcome="rolled_back")
+    metrics.observe_transaction("unknown", 0.2)
+    metrics.observe_transaction("committed", 0.01)
+    assert value("db_transactions_total", outcome="unknown") == before + 1
+    assert value("db_transaction_duration_seconds_count", outcome="rolled_back") == timed + 1
+
+
 def test_the_json_form_holds_the_same_samples() -> None:
     metrics.queue_depth.at("high").set(float("nan"))
     families = {family["name"]: family for family in json.loads(metrics.render_json())["metrics"]}

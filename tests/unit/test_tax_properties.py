@@ -57,9 +57,7 @@ def test_a_credit_note_takes_back_exactly_what_was_charged(
     lines: list[PricingLine], included: bool, rounding: Rounding, currency: str
 ) -> None:
     charged = price_document(lines, included=included, rounding=rounding, currency=currency)
-    returned = [
-        PricingLine(-line.quantity, line.unit_price, line.tax_rate, line.discount_percent) for line in lines
-    ]
+    returned = [PricingLine(-line.quantity, line.unit_price, line.tax_rate, line.discount_percent) for line in lines]
     credited = price_document(returned, included=included, rounding=rounding, currency=currency)
     assert _amounts(credited) == [tuple(-amount for amount in amounts) for amounts in _amounts(charged)]
 

@@ -57,8 +57,8 @@ class Processes:
         )  # fmt: skip
         return self._start(f"worker-{queue}", "worker", command, settings)
 
-    def coordinator(self, settings: dict[str, str] = BRISK) -> Running:
-        return self._start("coordinator", "coordinator", (sys.executable, "-m", "workers.coordinator"), settings)
+    def coordinator(self, settings: dict[str, str] = BRISK, module: str = "workers.coordinator") -> Running:
+        return self._start("coordinator", "coordinator", (sys.executable, "-m", module), settings)
 
     def run(self, *command: str) -> Running:
         return self._start(command[-1], "tool", (sys.executable, *command), BRISK)

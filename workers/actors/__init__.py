@@ -1,5 +1,7 @@
 """Handlers of jobs, one module a slice."""
 
+from workers.actors import accounting, imports, inventory, invoicing
 from workers.kinds import JobKind, by_name
 
-KINDS: dict[str, JobKind] = by_name([])
+#: Every kind of job this build knows.
+KINDS: dict[str, JobKind] = by_name([*inventory.JOBS, *invoicing.JOBS, *accounting.JOBS, *imports.JOBS])

@@ -24,8 +24,8 @@ from tenancy.admission import Gatekeeper
 from tenancy.api_keys import mint_key
 from tenancy.database import TenantDatabase
 from tenancy.identity import Identity
-from tenancy.platform import PlatformDatabase
 from tenancy.locks import LockService
+from tenancy.platform import PlatformDatabase
 from tenancy.reads import TenantReads
 from tests.api.http import notes
 from tests.services import Services
@@ -69,7 +69,8 @@ def client_of(gate: Gate, token: str | None = None, address: str = "192.0.2.1") 
 def add_key(connection: psycopg.Connection[tuple[object, ...]], tenant_id: UUID, role: str) -> str:
     key = mint_key(tenant_id)
     connection.execute(
-        "INSERT INTO api_keys (tenant_id, id, prefix, secret_hash, name, role, scopes) VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        "INSERT INTO api_keys (tenant_id, id, prefix, secret_hash, name, role, scopes)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
         (tenant_id, uuid4(), key.prefix, key.secret_hash, f"{role} key", role, []),
     )
     return key.token
@@ -103,6 +104,7 @@ async def rig(services: Services) -> AsyncIterator[Rig]:
     locks = LockService(connect(services.redis_locks_url, timeout=0.5))
     readiness, liveness = Readiness(), Liveness()
     readiness.start()
+    liveness.start()
     http_services = HttpServices(
         database=TenantDatabase(primary, locks=locks, reads=TenantReads(primary, replicas)),
         platform=PlatformDatabase(Pool(services.platform_url, name="platform", size=1)),
@@ -116,6 +118,7 @@ async def rig(services: Services) -> AsyncIterator[Rig]:
     )
     built = Rig(http_services, None, services.operator_key)  # type: ignore[arg-type]
     yield Rig(http_services, built.build(), services.operator_key)
+    liveness.stop()
     await gatekeeper.close()
     await replicas.stop()
     for pool in (primary, *readers):

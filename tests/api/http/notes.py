@@ -42,7 +42,8 @@ from tenancy.work import UnitOfWork
 
 DDL = """
 CREATE TABLE IF NOT EXISTS test_notes (
-    tenant_id uuid NOT NULL REFERENCES tenants, id uuid NOT NULL, name text NOT NULL, state text NOT NULL DEFAULT 'open',
+    tenant_id uuid NOT NULL REFERENCES tenants, id uuid NOT NULL, name text NOT NULL,
+    state text NOT NULL DEFAULT 'open',
     amount numeric NOT NULL, noted_on date NOT NULL, version integer NOT NULL DEFAULT 1,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, id), CONSTRAINT test_notes_name_key UNIQUE (tenant_id, name)

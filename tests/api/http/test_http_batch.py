@@ -8,6 +8,9 @@ import pytest
 
 from tests.api.http.conftest import Rig, Tenant, client_of
 
+_NOBODY = str(uuid4())
+_TARGET = "/operations/1/target"
+
 
 def create(name: str, **data: Any) -> dict[str, Any]:
     return {"op": "notes.create", "data": {"name": name, "amount": "1", **data}}
@@ -65,13 +68,16 @@ async def test_a_later_operation_may_use_what_an_earlier_one_made(api: httpx.Asy
         (create("X", tenant_id="y"), 422, "unknown-field", "/operations/1/data/tenant_id"),
         ({**create("X"), "target": str(uuid4())}, 422, "unknown-field", "/operations/1/target"),
         ({**create("X"), "if_match": 1}, 422, "unknown-field", "/operations/1/if_match"),
-        ({"op": "notes.rename", "target": str(uuid4()), "data": {"name": "Y"}}, 428, "precondition-required", "/operations/1/if_match"),
+        (
+            {"op": "notes.rename", "target": str(uuid4()), "data": {"name": "Y"}},
+            428, "precondition-required", "/operations/1/if_match",
+        ),
         ({"op": "notes.touch", "target": str(uuid4())}, 404, "not-found", "/operations/1"),
         ({"op": "notes.touch", "target": {"$from": 1}}, 422, "invalid-value", "/operations/1/target"),
-        ({"op": "notes.touch", "target": {"$from": 0, "field": "name"}}, 422, "invalid-value", "/operations/1/target"),
+        ({"op": "notes.touch", "target": {"$from": 0, "field": "name"}}, 422, "invalid-value", _TARGET),
         (create("X", text={"$from": 0, "field": "secret"}), 422, "invalid-value", "/operations/1/data"),
         (create("X", text={"$from": 0, "more": 1}), 422, "unknown-field", "/operations/1/data/more"),
-        ({"op": "notes.touch", "target": str(uuid4()), "data": {"x": 1}}, 422, "unknown-field", "/operations/1/data/x"),
+        ({"op": "notes.touch", "target": _NOBODY, "data": {"x": 1}}, 422, "unknown-field", "/operations/1/data/x"),
     ],
 )  # fmt: skip
 async def test_a_refusal_names_its_operation(

@@ -128,7 +128,7 @@ async def test_a_row_has_a_bounded_size_and_the_stream_has_none(api: httpx.Async
 
 
 async def test_rows_arrive_in_any_cuts(rig: Rig, tenant: Tenant, api: httpx.AsyncClient) -> None:
-    content = b"".join(row(f"k{n}", "Größe %d" % n) for n in range(20))
+    content = b"".join(row(f"k{n}", f"Größe {n}") for n in range(20))
     chunks = [content[at : at + 13] for at in range(0, len(content), 13)]
     answer = await call(rig.gate, "POST", "/v1/bulk/notes", token=tenant.owner, headers=[NDJSON], chunks=chunks)
     assert answer.status == 200

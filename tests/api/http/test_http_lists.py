@@ -23,8 +23,9 @@ def filled(services: Services, tenant: Tenant) -> Tenant:
         connection.execute(
             "INSERT INTO test_notes (tenant_id, id, name, state, amount, noted_on, created_at)"
             " SELECT %s, gen_random_uuid(), 'Note ' || lpad(n::text, 3, '0'), CASE n %% 3 WHEN 0 THEN 'closed'"
-            " ELSE 'open' END, n / 4 + 0.5, DATE '2024-01-01' + n, TIMESTAMPTZ '2024-01-01 00:00Z' + (n / 5) * INTERVAL"
-            f" '1 hour' FROM generate_series(1, {COUNT}) n",
+            " ELSE 'open' END, n / 4 + 0.5, DATE '2024-01-01' + n,"
+            " TIMESTAMPTZ '2024-01-01 00:00Z' + (n / 5) * INTERVAL '1 hour'"
+            f" FROM generate_series(1, {COUNT}) n",
             (tenant.id,),
         )
     return tenant

@@ -49,7 +49,7 @@ async def test_of_two_tabs_one_wins(api: httpx.AsyncClient, path: str) -> None:
     "tag", ["1", 'W/"1"', '"1", "2"', '"0"', '"-1"', '"1e3"', '""', "*", '"99999999999"', '"１"']
 )
 async def test_only_one_strong_tag_is_understood(api: httpx.AsyncClient, path: str, tag: str) -> None:
-    answer = await api.post(f"{path}/rename", json={"name": "B"}, headers={"if-match": tag.encode()})  # type: ignore[dict-item]
+    answer = await api.post(f"{path}/rename", json={"name": "B"}, headers={b"if-match": tag.encode()})
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid-if-match")
 
 

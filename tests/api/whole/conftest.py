@@ -1,5 +1,7 @@
 """The whole application in this process, on the real servers, with tenants made through its own API."""
 
+import asyncio
+import contextlib
 import itertools
 import os
 import uuid
@@ -57,13 +59,36 @@ def settings_environment(services: Services, instance: str) -> dict[str, str]:
 @pytest.fixture(scope="session")
 async def gate(services: Services) -> AsyncIterator[Gate]:
     gate = build_app(load_settings(settings_environment(services, "test-1")))
-    async with gate.lifespan():
+    async with running(gate):
         yield gate
+
+
+@contextlib.asynccontextmanager
+async def running(gate: Gate) -> AsyncIterator[None]:
+    """The application started; its lifespan begins and ends in one task, as a server has it."""
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        async with gate.lifespan():
+            started.set()
+            await ended.wait()
+
+    life = asyncio.create_task(live())
+    waiting = asyncio.create_task(started.wait())
+    await asyncio.wait({life, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if life.done():
+        life.result()
+    try:
+        yield
+    finally:
+        ended.set()
+        await life
 
 
 def client_of(gate: Gate, key: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=gate),
+        transport=httpx.ASGITransport(app=gate),  # type: ignore[arg-type]  # two spellings of one protocol
         base_url="https://localhost",
         headers={"Authorization": f"Bearer {key}"},
         timeout=30,

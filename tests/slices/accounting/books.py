@@ -26,7 +26,7 @@ from erp.accounting.seed import seed
 from erp.parties.repository import ADD_PARTY
 from tenancy.caller import Caller, TenantFacts
 from tenancy.database import TenantDatabase
-from tenancy.locks import LockService
+from tenancy.locks import LockService, NoLocks
 from tenancy.reads import TenantReads
 from tenancy.work import UnitOfWork
 from tests.services import Services
@@ -37,7 +37,16 @@ _PERIOD_OF = (
     " AND %(day)s::date BETWEEN start_date AND end_date"
 )
 
-__all__ = ["Books", "books", "books_database", "books_pool", "clerk", "new_books"]
+__all__ = [
+    "Books",
+    "books",
+    "books_database",
+    "books_pool",
+    "books_reads",
+    "clerk",
+    "new_books",
+    "unguarded_database",
+]
 
 
 @dataclass
@@ -108,7 +117,7 @@ class Books:
             connection.execute("SET session_replication_role = replica")
             connection.execute(sql, parameters)
 
-    def with_settings(self, **settings: Any) -> "Books":
+    def with_settings(self, settings: dict[str, Any]) -> "Books":
         tenant = replace(self.caller.tenant, settings=settings)
         return replace(self, caller=replace(self.caller, tenant=tenant))
 
@@ -122,18 +131,31 @@ async def books_pool(services: Services) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture(scope="session")
-async def books_database(services: Services, books_pool: Pool) -> AsyncIterator[TenantDatabase]:
+async def books_reads(services: Services, books_pool: Pool) -> AsyncIterator[TenantReads]:
     readers = [Pool(url, name=f"reader{n}", size=4) for n, url in enumerate(services.replica_urls, 1)]
     for one in readers:
         await one.open()
     replicas = ReplicaSet([Replica(one.name, one) for one in readers], books_pool)
     await replicas.start()
-    locks = LockService(connect(services.redis_locks_url, timeout=0.5))
-    yield TenantDatabase(books_pool, locks=locks, reads=TenantReads(books_pool, replicas))
-    await locks.close()
+    yield TenantReads(books_pool, replicas)
     await replicas.stop()
     for one in readers:
         await one.close()
+
+
+@pytest.fixture(scope="session")
+async def books_database(
+    services: Services, books_pool: Pool, books_reads: TenantReads
+) -> AsyncIterator[TenantDatabase]:
+    locks = LockService(connect(services.redis_locks_url, timeout=0.5))
+    yield TenantDatabase(books_pool, locks=locks, reads=books_reads)
+    await locks.close()
+
+
+@pytest.fixture
+def unguarded_database(books_pool: Pool, books_reads: TenantReads) -> TenantDatabase:
+    """The same database without locks in Redis: PostgreSQL alone decides."""
+    return TenantDatabase(books_pool, locks=NoLocks(), reads=books_reads)
 
 
 def clerk(name: str = "Bookkeeper") -> Caller:

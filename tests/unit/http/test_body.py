@@ -85,7 +85,9 @@ def test_amounts_inside_mappings_too() -> None:
     assert (type(found), found.pointer) == (AmountMustBeString, "/freight")
 
 
-@pytest.mark.parametrize("text", ["NaN", "Infinity", "1E+999999999", "1e2", "-0", "1_000", "１２", "1.1234567", "9" * 40, ""])
+@pytest.mark.parametrize(
+    "text", ["NaN", "Infinity", "1E+999999999", "1e2", "-0", "1_000", "１２", "1.1234567", "9" * 40, ""]
+)
 def test_a_string_that_is_no_amount_is_refused_before_anybody_calculates(text: str) -> None:
     started = time.perf_counter()
     found = refusal(with_line(unit_price=text))
@@ -110,7 +112,8 @@ def test_booleans_are_taken_literally(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["0000-01-01", "10000-01-01", "2024-02-30", "2024-1-1", "01.02.2024", "2024-05-01T00:00:00Z", 20240501, ""]
+    "value",
+    ["0000-01-01", "10000-01-01", "2024-02-30", "2024-1-1", "01.02.2024", "2024-05-01T00:00:00Z", 20240501, ""],
 )
 def test_a_business_date_is_a_day_of_the_calendar(value: Any) -> None:
     assert refusal(order(order_date=value)).pointer == "/order_date"
@@ -135,24 +138,38 @@ def test_an_array_instead_of_an_object_is_a_wrong_value() -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=10),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=10),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
 
 
-@given(st.sampled_from(["party_id", "lines", "reference", "order_date", "deliver_at", "copies", "freight"]), json_values)
+@given(
+    st.sampled_from(["party_id", "lines", "reference", "order_date", "deliver_at", "copies", "freight"]), json_values
+)
 def test_whatever_stands_in_a_field_is_taken_or_refused_by_name(field: str, value: Any) -> None:
+    found: DomainError | None = None
     try:
         decode(json.dumps(order(**{field: value})).encode())
     except DomainError as refused:
-        assert refused.status in (400, 422)
-        assert refused.pointer is None or refused.pointer.startswith(f"/{field}")
+        found = refused
+    if found is not None:
+        assert found.status in (400, 422)
+        assert found.pointer is None or found.pointer.startswith(f"/{field}")
 
 
 @pytest.mark.parametrize(
     "content_type",
-    [b"application/json", b"application/json; charset=utf-8", b"Application/JSON;charset=UTF-8", b'application/json; charset="utf-8"'],
+    [
+        b"application/json",
+        b"application/json; charset=utf-8",
+        b"Application/JSON;charset=UTF-8",
+        b'application/json; charset="utf-8"',
+    ],
 )
 def test_json_in_utf8_may_be_announced_in_these_ways(content_type: bytes) -> None:
     check_json(content_type, None)

@@ -41,7 +41,9 @@ async def test_a_final_newline_is_no_row() -> None:
     assert await lines([b"a\n\n  \nb\n"]) == [Line(1, b"a"), Line(4, b"b")]
 
 
-@pytest.mark.parametrize("chunks", [[b"x" * 11 + b"\nok"], [b"x" * 6, b"x" * 6, b"x" * 6, b"\nok"], [b"x" * 11, b"\n", b"ok"]])
+@pytest.mark.parametrize(
+    "chunks", [[b"x" * 11 + b"\nok"], [b"x" * 6, b"x" * 6, b"x" * 6, b"\nok"], [b"x" * 11, b"\n", b"ok"]]
+)
 async def test_a_row_that_is_too_long_is_reported_and_skipped(chunks: list[bytes]) -> None:
     assert await lines(chunks, 10) == [Line(1, None), Line(2, b"ok")]
 

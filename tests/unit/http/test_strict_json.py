@@ -14,9 +14,9 @@ from erp.http.errors import AmountMustBeString, DuplicateKey, InvalidJson, Inval
 from erp.http.strict_json import MAX_DEPTH, check_text, parse
 
 FORBIDDEN = [
-    "\x00", "\x01", "\x08", "\x0b", "\r", "\x1f", "\x7f", "\x80", "\x9f", "\xad", "\u061c", "\u180e", "\u200b", "\u200c",
-    "\u200d", "\u200e", "\u200f", "\u2028", "\u2029", "\u202a", "\u202e", "\u2060", "\u2066", "\u2069", "\u3164",
-    "\ufeff", "\ufff9", "\uffff", "\U000e0041",
+    "\x00", "\x01", "\x08", "\x0b", "\r", "\x1f", "\x7f", "\x80", "\x9f", "\xad", "\u061c", "\u180e", "\u200b",
+    "\u200c", "\u200d", "\u200e", "\u200f", "\u2028", "\u2029", "\u202a", "\u202e", "\u2060", "\u2066", "\u2069",
+    "\u3164", "\ufeff", "\ufff9", "\uffff", "\U000e0041",
 ]  # fmt: skip
 
 plain_text = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]), max_size=30)
@@ -49,15 +49,18 @@ def test_any_bytes_are_parsed_or_refused(raw: bytes) -> None:
     try:
         parse(raw)
     except DomainError as refusal:
-        assert 400 <= refusal.status < 500
+        found = refusal.status
+    else:
+        found = 200
+    assert found in (200, 400, 422)
 
 
 @pytest.mark.parametrize(
     "raw",
     [
         b"", b"  ", b"nul", b'{"a":1', b"[1,]", b"{'a':1}", b"1 2", b'{"a":1}x', b"NaN", b"[Infinity]", b"-Infinity",
-        b"\xef\xbb\xbf{}", b'"\xff"', b'"\xed\xa0\x80"', rb'"\ud800"', rb'"\udc00x"', b'"a\x00b"', b'"a\nb"', b'"\\x41"',
-        b'{"a":1}\x00', "{}".encode("utf-16"), "{}".encode("utf-32"),
+        b"\xef\xbb\xbf{}", b'"\xff"', b'"\xed\xa0\x80"', rb'"\ud800"', rb'"\udc00x"', b'"a\x00b"', b'"a\nb"',
+        b'"\\x41"', b'{"a":1}\x00', "{}".encode("utf-16"), "{}".encode("utf-32"),
     ],
 )  # fmt: skip
 def test_what_is_not_json_in_utf8_is_refused(raw: bytes) -> None:

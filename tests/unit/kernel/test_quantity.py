@@ -16,7 +16,14 @@ ratios = st.builds(Ratio, st.integers(1, 10**6), st.integers(1, 10**6))
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [("12.500000", "12.5"), ("1200", "1200"), ("1.2E+3", "1200"), ("0E-6", "0"), ("-0.0", "0"), ("0.000001", "0.000001")],
+    [
+        ("12.500000", "12.5"),
+        ("1200", "1200"),
+        ("1.2E+3", "1200"),
+        ("0E-6", "0"),
+        ("-0.0", "0"),
+        ("0.000001", "0.000001"),
+    ],
 )
 def test_the_wire_form_is_short_and_without_exponent(value: str, text: str) -> None:
     assert quantity_text(D(value)) == text

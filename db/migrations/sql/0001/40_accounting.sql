@@ -214,6 +214,8 @@ CREATE TABLE balance_snapshots (
     account_code text NOT NULL,
     debit        numeric NOT NULL,
     credit       numeric NOT NULL,
+    CONSTRAINT balance_snapshots_debit_check CHECK (debit >= 0 AND debit < 'Infinity'),
+    CONSTRAINT balance_snapshots_credit_check CHECK (credit >= 0 AND credit < 'Infinity'),
     CONSTRAINT balance_snapshots_pkey PRIMARY KEY (tenant_id, period_id, account_code),
     CONSTRAINT balance_snapshots_period_fkey FOREIGN KEY (tenant_id, period_id) REFERENCES periods,
     CONSTRAINT balance_snapshots_account_fkey FOREIGN KEY (tenant_id, account_code) REFERENCES accounts

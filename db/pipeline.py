@@ -1,0 +1,203 @@
+"""One flush over libpq's pipeline mode: everything is sent, then everything is read, one wait for both.
+
+psycopg's own pipeline runs a cursor and a wait of the event loop per statement; a command has twenty. This
+uses the same layers below (libpq wrapper, adaptation of values, waiting, cancellation) once per flush.
+"""
+
+import re
+from collections.abc import Callable, Generator, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
+
+from psycopg import AsyncConnection, OperationalError, waiting
+from psycopg.abc import Transformer
+from psycopg.adapt import PyFormat
+from psycopg.adapt import Transformer as new_transformer
+from psycopg.errors import error_from_result
+from psycopg.pq import ConnStatus, ExecStatus, Format
+from psycopg.pq.abc import PGconn, PGresult
+
+from db.arrays import array_literal
+from db.statement import Bound
+
+R = TypeVar("R")
+
+_PLACEHOLDER = re.compile(r"%\((\w+)\)s|%%")
+#: Statements a connection keeps prepared; more are sent in full.
+_MAX_PREPARED = 300
+#: How often a statement is seen on a connection before it is worth preparing.
+_WORTH_PREPARING = 3
+_FAILED = (ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED)
+_QUIET = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK, ExecStatus.EMPTY_QUERY)
+
+
+class Connection(AsyncConnection[tuple[Any, ...]]):
+    """A psycopg connection with what flushes remember about it.
+
+    `prepares`: whether statements may be prepared (PgBouncer >= 1.21, or none). `durability_in_doubt`: a
+    commit was told that no standby confirmed it.
+    """
+
+    durability_in_doubt: bool = False
+    prepares: bool = False
+
+    def remembered(self) -> "_Memory":
+        memory: _Memory | None = self.__dict__.get("_flush_memory")
+        if memory is None:
+            memory = self.__dict__["_flush_memory"] = _Memory(new_transformer(self))
+        return memory
+
+
+class _Memory:
+    """Adaptation of values and the statements prepared on one connection."""
+
+    __slots__ = ("named", "prepared", "seen", "values")
+
+    def __init__(self, values: Transformer) -> None:
+        self.values = values
+        self.prepared: dict[Any, bytes] = {}
+        self.seen: dict[Any, int] = {}
+        self.named = 0
+
+
+class _Positional(NamedTuple):
+    sql: bytes
+    names: tuple[str, ...]
+
+
+class _Ready(NamedTuple):
+    """A statement with its values in the form libpq takes. `prepare`: the name under which to prepare it first."""
+
+    sql: bytes
+    values: Sequence[Any] | None
+    types: tuple[int, ...]
+    formats: Sequence[Format] | None
+    name: bytes
+    prepare: bool
+
+
+@lru_cache(maxsize=8192)
+def _positional(sql: str) -> _Positional:
+    """`%(name)s` as `$n`; the same name is the same parameter."""
+    names: dict[str, int] = {}
+
+    def number(match: re.Match[str]) -> str:
+        if (name := match[1]) is None:
+            return "%"
+        return f"${names.setdefault(name, len(names) + 1)}"
+
+    return _Positional(_PLACEHOLDER.sub(number, sql).encode(), tuple(names))
+
+
+async def exchange(connection: Connection, statements: Sequence[Bound[Any]]) -> list[list[Any]]:
+    """Send all, read all; rows per statement. The first failure raises its psycopg error."""
+    memory = connection.remembered()
+    ready = [_adapted(memory, statement, connection.prepares) for statement in statements]
+    async with connection.lock:
+        pgconn = connection.pgconn
+        pgconn.enter_pipeline_mode()
+        try:
+            results = await connection.wait(_send_and_fetch(pgconn, ready))
+        finally:
+            if pgconn.status == ConnStatus.OK and not pgconn.is_busy():
+                pgconn.exit_pipeline_mode()
+    return _decoded(memory, statements, ready, results)
+
+
+def _adapted(memory: _Memory, statement: Bound[Any], prepares: bool) -> _Ready:
+    sql, names = _positional(statement.sql)
+    if not names:
+        return _Ready(sql, None, (), None, b"", False)
+    values, types, formats = _dumped(memory.values, [statement.parameters[name] for name in names])
+    name, prepare = _preparation(memory, (sql, types)) if prepares else (b"", False)
+    return _Ready(sql, values, types, formats, name, prepare)
+
+
+def _dumped(
+    transformer: Transformer, parameters: list[Any]
+) -> tuple[list[Any], tuple[int, ...], list[Format]]:
+    """Values, type oids and formats. Arrays go as text of unknown type: every one of them is cast in its SQL."""
+    arrays = {at: text for at, value in enumerate(parameters) if type(value) is list
+              if (text := array_literal(value)) is not None}  # fmt: skip
+    for at in arrays:
+        parameters[at] = None
+    values = list(transformer.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters)))
+    types, formats = tuple(transformer.types or ()), list(transformer.formats or ())
+    for at, text in arrays.items():
+        values[at] = text
+    return values, types, formats
+
+
+def _preparation(memory: _Memory, key: Any) -> tuple[bytes, bool]:
+    """The name to run the statement under, if any, and whether it must be prepared first."""
+    if (name := memory.prepared.get(key)) is not None:
+        return name, False
+    count = memory.seen[key] = memory.seen.get(key, 0) + 1
+    if count < _WORTH_PREPARING or memory.named >= _MAX_PREPARED:
+        return b"", False
+    name = memory.prepared[key] = f"flush_{memory.named}".encode()
+    memory.named += 1
+    return name, True
+
+
+def _send_and_fetch(pgconn: PGconn, ready: Sequence[_Ready]) -> Generator[Any, Any, list[PGresult]]:
+    """Results in order, one per statement and one more before each that is prepared."""
+    for one in ready:
+        if one.prepare:
+            pgconn.send_prepare(one.name, one.sql, one.types)
+        if one.name:
+            pgconn.send_query_prepared(one.name, one.values, one.formats, Format.TEXT)
+        else:
+            pgconn.send_query_params(one.sql, one.values, one.types, one.formats, Format.TEXT)
+    pgconn.pipeline_sync()
+    while True:
+        state = yield waiting.WAIT_RW
+        if state & waiting.READY_R:
+            pgconn.consume_input()
+        if state & waiting.READY_W and pgconn.flush() == 0:
+            break
+    results: list[PGresult] = []
+    while True:
+        while pgconn.is_busy():
+            yield waiting.WAIT_R
+            pgconn.consume_input()
+        result = pgconn.get_result()
+        if result is None:
+            if pgconn.status == ConnStatus.BAD:
+                raise OperationalError("the connection is lost")
+        elif result.status == ExecStatus.PIPELINE_SYNC:
+            return results
+        else:
+            results.append(result)
+
+
+def _decoded(
+    memory: _Memory, statements: Sequence[Bound[Any]], ready: Sequence[_Ready], results: list[PGresult]
+) -> list[list[Any]]:
+    if any(result.status not in _QUIET for result in results):
+        _forget_unprepared(memory, ready)
+        failed = next(result for result in results if result.status == ExecStatus.FATAL_ERROR)
+        raise error_from_result(failed, encoding="utf-8")
+    remaining = iter(results)
+    rows: list[list[Any]] = []
+    for statement, one in zip(statements, ready, strict=True):
+        if one.prepare:
+            next(remaining)
+        rows.append(_rows(memory.values, next(remaining), statement.row))
+    return rows
+
+
+def _rows(values: Transformer, result: PGresult, row: Callable[..., Any] | None) -> list[Any]:
+    if result.status != ExecStatus.TUPLES_OK:
+        return []
+    values.set_pgresult(result)
+    loaded: list[Any] = values.load_rows(0, result.ntuples, tuple)
+    return loaded if row is None else [row(*columns) for columns in loaded]
+
+
+def _forget_unprepared(memory: _Memory, ready: Sequence[_Ready]) -> None:
+    """Whether this flush got as far as preparing is not known: its new names are never used again."""
+    for one in ready:
+        if one.prepare:
+            memory.prepared.pop((one.sql, one.types), None)
+            memory.seen[(one.sql, one.types)] = 0

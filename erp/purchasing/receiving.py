@@ -1,0 +1,254 @@
+"""Goods receipts: Dr inventory (a service: expense) / Cr goods received, at order cost.
+
+A receipt takes its share of the line's net amount; the last one takes what is left, so that the receipts of a
+line add up to what was ordered.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from db.identifiers import new_id
+from erp.accounting.posting import Ledger, Posting, ledger_loads, open_ledger, save_entry
+from erp.inventory.facts import chosen_location, location_facts, movement_date
+from erp.inventory.stock import Stock, ensure_levels, stock_loads
+from erp.kernel.errors import NotFound, UnknownReference
+from erp.kernel.money import EXACT, round_money
+from erp.kernel.quantity import quantity_text
+from erp.kernel.text import decimal
+from erp.numbering.service import reference, take
+from erp.parties.facts import party_facts, supplier_of
+from erp.pricing.facts import conversions, selling_facts
+from erp.purchasing.errors import MoreThanOrdered, NothingOpen
+from erp.purchasing.order_state import check_step, state_of
+from erp.purchasing.ordering import new_lines, ratios_of
+from erp.purchasing.orders import expect, order_row, rounding_of, tell
+from erp.purchasing.repository import (
+    ADD_ORDER,
+    ADD_RECEIPT,
+    ADD_RECEIPT_LINES,
+    LOCK_ORDERS,
+    ORDER_LINES,
+    ORDERS,
+    SET_STATES,
+    add_lines,
+    arrays,
+    move_lines,
+)
+from erp.purchasing.rows import LineRow, OrderRow, ReceiptLineRow, ReceiptRow
+from erp.purchasing.schemas import (
+    DirectReceiptInput,
+    DirectReceiptView,
+    GoodsReceiptLineInput,
+    GoodsReceiptView,
+    ReceivePurchaseOrderInput,
+)
+from erp.purchasing.views import order_summary, receipt_facts, receipt_summary, receipt_view
+from tenancy.locks import stock_operation
+from tenancy.trail import Event
+from tenancy.work import UnitOfWork
+
+#: What goods receipts call themselves in stock moves and journal entries.
+SOURCE = "goods_receipt"
+_ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Part of an order line that came: `quantity` in the line's unit, `base` in the product's, `value` net."""
+
+    line: LineRow
+    quantity: Decimal
+    base: Decimal
+    value: Decimal
+
+    @property
+    def line_after(self) -> LineRow:
+        return self.line._replace(
+            received=self.line.received + self.quantity, received_value=self.line.received_value + self.value
+        )
+
+
+async def receive_order(work: UnitOfWork, order_id: UUID, data: ReceivePurchaseOrderInput) -> GoodsReceiptView:
+    """Receive goods of a placed order, in parts if need be.
+
+    Raises NotFound, InvalidState, MoreThanOrdered, NothingOpen, NotRepresentable, DateInFuture, PeriodClosed.
+    """
+    on = movement_date(work, data.date)
+    orders, peeked = await work.peek(ORDERS(order_ids=[order_id]), ORDER_LINES(order_ids=[order_id]))
+    if not orders:
+        raise NotFound(purchase_order_id=str(order_id))
+    location_id = data.location_id or orders[0].location_id
+    # The lines of an order are written once with it: their products are these, whatever happens meanwhile.
+    pairs = sorted({(line.product_id, location_id) for line in peeked if line.goods})
+    await stock_operation(work, pairs)
+    ensure_levels(work, pairs)
+    periods, roles, [before], lines, places, levels, costs = await work.load(
+        *ledger_loads(on), LOCK_ORDERS(order_ids=[order_id]), ORDER_LINES(order_ids=[order_id]),
+        location_facts(location_id), *stock_loads(pairs),
+    )  # fmt: skip
+    work.check_version(before.version)
+    check_step("receive", before)
+    ledger = open_ledger(periods, roles, on, strict_date=data.strict_date)
+    location = chosen_location(places, location_id)
+    arrivals = plan_arrivals(data.lines, lines, work.tenant.base_currency)
+    stock = Stock(levels, costs, work.tenant.base_currency)
+
+    [number] = await take(work, ledger.date, "goods_receipt")
+    receipt, rows = _post(
+        work, ledger, stock, arrivals, before, number=number, location_id=location.id, reference=data.reference,
+        text=data.text, external_id=data.external_id,
+    )  # fmt: skip
+    changed = {arrival.line.id: arrival.line_after for arrival in arrivals}
+    left = [changed.get(line.id, line) for line in lines]
+    after = before._replace(state=state_of(left), version=before.version + 1)
+    work.save(move_lines(lines, left), SET_STATES(ids=[order_id], states=[after.state]))
+    expect(work, after, left)
+    tell(work, after, "received", before=before)
+    return receipt_view(receipt, rows)
+
+
+async def receive_directly(work: UnitOfWork, data: DirectReceiptInput) -> DirectReceiptView:
+    """An order and its receipt at once: goods that were never ordered here, opening purchases.
+
+    Raises what creating an order and receiving it raise.
+    """
+    order_number = await reference(work, "purchase_order")
+    on = movement_date(work, data.date)
+    product_ids = sorted({line.product_id for line in data.lines})
+    places, facts = await work.peek(location_facts(data.location_id), selling_facts(product_ids, on))
+    location = chosen_location(places, data.location_id)
+    pairs = [(row.product_id, location.id) for row in facts if row.kind == "stocked"]
+    await stock_operation(work, pairs)
+    ensure_levels(work, pairs)
+    periods, roles, parties, facts, ratios, levels, costs = await work.load(
+        *ledger_loads(on), party_facts(data.party_id), selling_facts(product_ids, on), conversions(product_ids),
+        *stock_loads(pairs),
+    )  # fmt: skip
+    supplier_of(parties, data.party_id)
+    ledger = open_ledger(periods, roles, on, strict_date=data.strict_date)
+    order_id, currency = new_id(), work.tenant.base_currency
+    ordered, priced = new_lines(
+        order_id, data.lines, facts, ratios_of(ratios), included=data.prices_include_tax,
+        rounding=rounding_of(work, data), currency=currency,
+    )  # fmt: skip
+    arrivals = plan_arrivals(None, ordered, currency)
+    lines = [arrival.line_after for arrival in arrivals]
+    order = order_row(
+        work, order_id, order_number, data, priced, len(lines), on=on, location_id=location.id, state=state_of(lines)
+    )
+    work.save(ADD_ORDER(**order._asdict()), add_lines(lines))
+
+    [number] = await take(work, ledger.date, "goods_receipt")
+    receipt, _ = _post(
+        work, ledger, Stock(levels, costs, currency), arrivals, order, number=number, location_id=location.id,
+        reference=data.reference, text=data.text, external_id=data.external_id,
+    )  # fmt: skip
+    tell(work, order, "created")
+    return DirectReceiptView(order=order_summary(order), receipt=receipt_summary(receipt))
+
+
+def plan_arrivals(
+    asked: Sequence[GoodsReceiptLineInput] | None, lines: Sequence[LineRow], currency: str
+) -> list[Arrival]:
+    """What comes of each line, a line named twice added up; everything open for None. Pure.
+
+    Raises UnknownReference, MoreThanOrdered, NothingOpen, NotRepresentable.
+    """
+    wanted = _wanted(asked, {line.line_no: line for line in lines})
+    if not wanted:
+        raise NothingOpen
+    return [
+        Arrival(line, quantity, line.base(quantity), _value(line, quantity, currency))
+        for line in lines
+        if (quantity := wanted.get(line.line_no))
+    ]
+
+
+def _wanted(asked: Sequence[GoodsReceiptLineInput] | None, lines: dict[int, LineRow]) -> dict[int, Decimal]:
+    if asked is None:
+        return {line.line_no: line.open for line in lines.values() if line.open}
+    wanted: dict[int, Decimal] = {}
+    for index, step in enumerate(asked):
+        line = lines.get(step.line_no)
+        if line is None:
+            raise UnknownReference(f"There is no line {step.line_no}.", pointer=f"/lines/{index}/line_no")
+        quantity = line.open if step.quantity is None else decimal(step.quantity)
+        wanted[line.line_no] = total = wanted.get(line.line_no, _ZERO) + quantity
+        if not quantity or total > line.open:
+            raise MoreThanOrdered(
+                f"Line {line.line_no}: {quantity_text(total)} would come, {quantity_text(line.open)} is open.",
+                pointer=f"/lines/{index}/quantity", line_no=line.line_no, open=quantity_text(line.open),
+                requested=quantity_text(total),
+            )  # fmt: skip
+    return wanted
+
+
+def _value(line: LineRow, quantity: Decimal, currency: str) -> Decimal:
+    """The share of the line's net amount, counted from its beginning so that roundings never add up."""
+    total = line.received + quantity
+    if total == line.quantity:
+        return line.net - line.received_value
+    share = EXACT.divide(EXACT.multiply(line.net, total), line.quantity)
+    return round_money(share, currency) - line.received_value
+
+
+def _post(
+    work: UnitOfWork,
+    ledger: Ledger,
+    stock: Stock,
+    arrivals: Sequence[Arrival],
+    order: OrderRow,
+    *,
+    number: str,
+    location_id: UUID,
+    reference: str,
+    text: str,
+    external_id: str | None,
+) -> tuple[ReceiptRow, list[ReceiptLineRow]]:
+    """Queue the receipt with its lines, stock moves and entry; an entry there is when anything has a value."""
+    rows = [
+        ReceiptLineRow(
+            new_id(), line_no, arrival.line.id, arrival.line.product_id, arrival.line.kind, arrival.quantity,
+            arrival.line.unit_code, arrival.base, arrival.value,
+        )
+        for line_no, arrival in enumerate(arrivals, start=1)
+    ]  # fmt: skip
+    for row in rows:
+        if row.kind == "stocked":
+            stock.receive(row.id, row.product_id, location_id, row.base_quantity, row.value)
+    postings = [*stock.postings("@grni"), *_services(rows)]
+    receipt = ReceiptRow(
+        id=new_id(), number=number, order_id=order.id, party_id=order.party_id, location_id=location_id,
+        date=ledger.document_date, accounting_date=ledger.date, currency=work.tenant.base_currency,
+        value=sum((row.value for row in rows), _ZERO), line_count=len(rows), reference=reference, text=text,
+        entry_id=new_id() if postings else None, external_id=external_id, version=1, created_at=work.now,
+    )  # fmt: skip
+    if receipt.entry_id is not None:
+        save_entry(
+            work, ledger, entry_id=receipt.entry_id, number=number, journal="stock", postings=postings,
+            source_type=SOURCE, source_id=receipt.id, text=text or order.number,
+        )  # fmt: skip
+    stock.save(
+        work, kind="receipt", source_type=SOURCE, source_id=receipt.id, entry_id=receipt.entry_id, date=ledger.date
+    )
+    work.save(
+        ADD_RECEIPT(**receipt._asdict()),
+        ADD_RECEIPT_LINES(receipt_id=receipt.id, **arrays(ReceiptLineRow._fields, rows)),
+    )
+    facts = receipt_facts(receipt)
+    work.publish(Event("goods_receipt", receipt.id, 1, "goods_receipt.posted", facts))
+    work.audit("goods_receipt.post", "goods_receipt", receipt.id, after=facts)
+    return receipt, rows
+
+
+def _services(rows: Sequence[ReceiptLineRow]) -> list[Posting]:
+    """A service is used up when it comes; it is owed for like goods until the bill is there."""
+    lines = [
+        Posting("@expense", row.value, product_id=row.product_id)
+        for row in rows
+        if row.kind != "stocked" and row.value
+    ]
+    owed = sum((line.amount for line in lines), _ZERO)
+    return [*lines, Posting("@grni", -owed)] if lines else []

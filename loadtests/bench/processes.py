@@ -1,0 +1,49 @@
+"""CPU time of groups of processes, from /proc: each with all its descendants, finished ones included."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PROC = Path("/proc")
+
+
+class Tree:
+    """The processes there were at one moment."""
+
+    def __init__(self, proc: Path = _PROC) -> None:
+        self._ticks: dict[int, int] = {}
+        self._children: dict[int, list[int]] = defaultdict(list)
+        for name in os.listdir(proc):
+            if name.isdigit():
+                self._add(int(name), proc)
+
+    def _add(self, pid: int, proc: Path) -> None:
+        try:
+            fields = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        except OSError:  # ended since it was listed
+            return
+        # Own time and that of children it has waited for: a child's time is in exactly one of the two places.
+        self._ticks[pid] = sum(int(value) for value in fields[11:15])
+        self._children[int(fields[1])].append(pid)
+
+    def seconds(self, pids: Iterable[int], *, alone: bool = False) -> float:
+        """User and system time of the processes and (unless `alone`) of all that descend from them."""
+        total, waiting, seen = 0, list(pids), set[int]()
+        while waiting:
+            pid = waiting.pop()
+            if pid in seen:
+                continue
+            seen.add(pid)
+            total += self._ticks.get(pid, 0)
+            if not alone:
+                waiting += self._children.get(pid, ())
+        return total / _TICKS
+
+
+def cpu_seconds(groups: Mapping[str, Iterable[int]], alone: Mapping[str, int]) -> dict[str, float]:
+    """Seconds by group; `alone` names single processes whose children belong to other groups."""
+    tree = Tree()
+    found = {name: tree.seconds(pids) for name, pids in groups.items()}
+    return found | {name: tree.seconds([pid], alone=True) for name, pid in alone.items()}

@@ -1,0 +1,69 @@
+"""A coordinator that ticks every second and, when told, is frozen between "I lead" and what it does as leader.
+
+With NAIVE it has a planted bug: it runs a task because it believes to lead and the clock says so, without
+the row of the slot and without looking at its term.
+"""
+
+import asyncio
+import math
+import os
+import signal
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+import workers.coordinator
+from db.statement import Bound
+from tenancy.platform import PlatformSession
+from workers.coordinator import run_process
+from workers.schedule import Schedule, Task
+from workers.schedule_repository import SlotTaken
+
+#: While this file exists, whoever ticks next removes it and freezes.
+FREEZE = Path(os.environ["PROBE_FREEZE"])
+
+
+def freeze_when_told() -> None:
+    if FREEZE.exists():
+        FREEZE.unlink()
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+class FreezingSchedule(Schedule):
+    async def tick(self) -> None:
+        freeze_when_told()
+        await super().tick()
+
+
+class NaiveSchedule(Schedule):
+    async def tick(self) -> None:
+        freeze_when_told()
+        # To the end, also when the coordinator has meanwhile found out: the bug is not a matter of luck.
+        await asyncio.shield(super().tick())
+
+    async def _take(self, session: PlatformSession, task: Task) -> tuple[SlotTaken, int]:
+        [[(now,)]] = await session.load(Bound("SELECT clock_timestamp()", {}))
+        slot = datetime.fromtimestamp(math.floor(now.timestamp()), UTC)
+        taken = SlotTaken(slot, True, (slot + timedelta(seconds=1) - now).total_seconds(), now)
+        assert task.fill is not None
+        return taken, await task.fill(session, taken)
+
+
+async def have_effect(session: PlatformSession, slot: SlotTaken) -> int:
+    """A row without any uniqueness, so that two are seen as two."""
+    add: Bound[Any] = Bound(
+        "INSERT INTO jobs (tenant_id, id, kind, run_at, payload) SELECT tenant_id, gen_random_uuid(), 'probe.tick',"
+        " now() + interval '1 day', jsonb_build_object('slot', %(slot)s::text, 'pid', %(pid)s::int)"
+        " FROM tenants WHERE slug = 'ticking'",
+        {"slot": slot.slot.isoformat(), "pid": os.getpid()},
+    )
+    session.save(add)
+    return 1
+
+
+if __name__ == "__main__":
+    schedule = NaiveSchedule if os.environ.get("NAIVE") else FreezingSchedule
+    setattr(workers.coordinator, "Schedule", schedule)  # noqa: B010  # a module does not export what it imports
+    uvloop.run(run_process((Task("probe.tick", 1.0, fill=have_effect),)))
