@@ -13,6 +13,7 @@ from sqlalchemy import Uuid as SqlUuid
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.selectable import TableValuedAlias
 from sqlalchemy.types import TypeEngine
@@ -62,10 +63,13 @@ class Statement(Generic[R]):
 
     def __init__(self, clause: ClauseElement, row: Callable[..., Any] | None = None) -> None:
         compiled = clause.compile(dialect=DIALECT)
-        self.sql = str(compiled)
-        values = compiled.params
+        required = {name: None for name, bind in getattr(compiled, "binds", {}).items() if bind.required}
+        self.sql, values = str(compiled), dict(compiled.params)
+        if "POSTCOMPILE" in self.sql:
+            # `in_` with a list of constants: written out now, not at execution.
+            expanded = cast(SQLCompiler, compiled).construct_expanded_state(required)
+            self.sql, values = expanded.statement, dict(expanded.parameters)
         self.scoped = "tenant_id" in values
-        required = {name for name, bind in getattr(compiled, "binds", {}).items() if bind.required}
         self.constants = {name: value for name, value in values.items() if name not in required}
         self.row: Callable[..., R] | None = row
 

@@ -12,6 +12,7 @@ from db.replicas import Replica
 from db.statement import Bound
 from erp.accounting import routes as accounting
 from erp.catalog import routes as catalog
+from erp.exchange.imports import routes as imports
 from erp.http.assembly import assemble
 from erp.http.commands import Command
 from erp.http.entry import Limits
@@ -39,6 +40,7 @@ VERSION: Final = package_version("erp-backend")
 
 SLICES: Final = (
     tenants, parties, catalog, pricing, accounting, inventory, invoicing, payments, sales, purchasing, jobs, reporting,
+    imports,
 )  # fmt: skip
 COMMANDS: Final[tuple[Command, ...]] = tuple(command for module in SLICES for command in module.COMMANDS)
 

@@ -1,6 +1,6 @@
 """The queues in Redis: which row to look at now. Messages are hints and may be lost or doubled; rows are not."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -41,11 +41,12 @@ class JobBroker(RedisBroker):
         for queue in QUEUES:
             self.declare_queue(queue)
 
-    def send(self, queue: str, jobs: Sequence[tuple[UUID, UUID]]) -> None:
-        """Messages for these (tenant id, job id), in order. Errors: redis.exceptions.RedisError."""
+    def send(self, jobs: Mapping[str, Sequence[tuple[UUID, UUID]]]) -> None:
+        """Messages for the (tenant id, job id) of each queue, in order. Errors: redis.exceptions.RedisError."""
         pipe = self.client.pipeline(transaction=True)
-        for tenant_id, job_id in jobs:
-            self._put(pipe, job_message(queue, tenant_id, job_id))
+        for queue, tickets in jobs.items():
+            for tenant_id, job_id in tickets:
+                self._put(pipe, job_message(queue, tenant_id, job_id))
         pipe.execute()
 
     def waiting(self) -> dict[str, int]:

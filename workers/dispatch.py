@@ -1,7 +1,7 @@
 """From rows to messages, and from lost messages and dead workers back to rows."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from datetime import timedelta
 
 from fleet.logging import get_logger
@@ -12,8 +12,6 @@ from workers.repository import ENQUEUE, FORGET_ENQUEUED, RESCUE
 from workers.settings import WorkerSettings
 
 log = get_logger("workers.dispatch")
-
-Step = Callable[[PlatformSession], Awaitable[int]]
 
 #: Rows one pass of the sweeper looks at, per queue and reason.
 _SWEEP = 500
@@ -38,50 +36,42 @@ class Dispatcher:
         their message twice.
         """
         waiting = await asyncio.to_thread(self._broker.waiting)
-        more = False
-        for queue in QUEUES:
-            room = self._settings.queue_window - waiting[queue]
-            if room > 0:
-                more |= await self._platform.run(self._enqueue(queue, room)) == room
-        return more
+        room = {queue: self._settings.queue_window - waiting[queue] for queue in QUEUES}
+        room = {queue: free for queue, free in room.items() if free > 0}
+        if not room:
+            return False
+        return await self._platform.run(lambda session: self._enqueue(session, room))
 
-    def _enqueue(self, queue: str, room: int) -> Step:
-        async def enqueue(session: PlatformSession) -> int:
-            [tickets] = await session.load(ENQUEUE(of_queue=queue, at_most=room))
-            if tickets:
-                # Before the commit: a message without a mark is a duplicate, a mark without one a delay.
-                await asyncio.to_thread(self._broker.send, queue, tickets)
-            return len(tickets)
-
-        return enqueue
+    async def _enqueue(self, session: PlatformSession, room: Mapping[str, int]) -> bool:
+        found = await session.load(*(ENQUEUE(of_queue=queue, at_most=free) for queue, free in room.items()))
+        tickets = dict(zip(room, found, strict=True))
+        if any(found):
+            # Before the commit: a message without a mark is a duplicate, a mark without one a delay.
+            await asyncio.to_thread(self._broker.send, tickets)
+        return any(len(tickets[queue]) == free for queue, free in room.items())
 
     async def sweep(self) -> int:
         """Forget messages that must be lost, take jobs from workers that are gone; how many of both."""
-        return await self._forget_lost() + await self._platform.run(self._rescue)
-
-    async def _forget_lost(self) -> int:
         waiting = await asyncio.to_thread(self._broker.waiting)
-        found = 0
-        for queue in QUEUES:
-            patience = self._settings.sweep_after
-            if waiting[queue] > _ALMOST_EMPTY:
-                patience *= _BUSY_FACTOR
-            found += await self._platform.run(self._forget(queue, timedelta(seconds=patience)))
-        return found
+        return await self._platform.run(lambda session: self._sweep(session, waiting))
 
-    def _forget(self, queue: str, patience: timedelta) -> Step:
-        async def forget(session: PlatformSession) -> int:
-            [rows] = await session.load(FORGET_ENQUEUED(of_queue=queue, patience=patience, at_most=_SWEEP))
+    async def _sweep(self, session: PlatformSession, waiting: Mapping[str, int]) -> int:
+        *lost, rescued = await session.load(
+            *(
+                FORGET_ENQUEUED(of_queue=queue, patience=self._patience(waiting[queue]), at_most=_SWEEP)
+                for queue in QUEUES
+            ),
+            RESCUE(at_most=_SWEEP),
+        )
+        for queue, rows in zip(QUEUES, lost, strict=True):
             if rows:
                 log.warning("messages lost; their jobs are enqueued again", queue=queue, jobs=len(rows))
-            return len(rows)
-
-        return forget
-
-    async def _rescue(self, session: PlatformSession) -> int:
-        [rows] = await session.load(RESCUE(at_most=_SWEEP))
-        for queue, kind, state in rows:
+        for queue, kind, state in rescued:
             jobs_total.at(queue, kind, "dead" if state == "failed" else "failed").inc()
             log.warning("a worker was lost", queue=queue, kind=kind, state=state)
-        return len(rows)
+        return sum(map(len, lost)) + len(rescued)
 
+    def _patience(self, waiting: int) -> timedelta:
+        """How long a message may have been under way before it counts as lost."""
+        factor = _BUSY_FACTOR if waiting > _ALMOST_EMPTY else 1
+        return timedelta(seconds=self._settings.sweep_after * factor)

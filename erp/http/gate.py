@@ -126,7 +126,8 @@ class Gate:
         finally:
             http_requests_in_flight.dec()
             route = scope.get("path_template") or "unmatched"
-            observe_request(route, scope["method"], exchange.status, time.perf_counter() - started)
+            # 499: nobody was left to answer.
+            observe_request(route, scope["method"], exchange.status or 499, time.perf_counter() - started)
 
     async def _pass(self, scope: Any, receive: Receive, exchange: _Exchange) -> None:
         context = exchange.context

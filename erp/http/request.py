@@ -10,7 +10,7 @@ from litestar.types.empty import Empty
 from db.consistency import PRIMARY_ONLY
 from erp.http.body import MAX_BODY
 from erp.http.context import RequestContext, context_of
-from erp.http.errors import BadRequest, ClientDisconnected, PayloadTooLarge
+from erp.http.errors import ClientDisconnected, PayloadTooLarge
 from tenancy.admission import Admission
 from tenancy.caller import Caller
 from tenancy.database import TenantDatabase
@@ -95,9 +95,3 @@ def _bounded(body: bytes) -> bytes:
     if len(body) > MAX_BODY:
         raise PayloadTooLarge(maximum_bytes=MAX_BODY)
     return body
-
-
-def parse_length(value: bytes | None) -> None:
-    """Raises BadRequest unless the Content-Length is a number, when there is one."""
-    if value is not None and not (value.isdigit() and len(value) < 19):
-        raise BadRequest("Content-Length is not a number.")

@@ -129,7 +129,7 @@ _coming = (
     .where(
         _lines.tenant_id == TENANT,
         _lines.kind == "stocked",
-        purchase_orders.c.state.in_(("confirmed", "partially_received")),
+        or_(purchase_orders.c.state == "confirmed", purchase_orders.c.state == "partially_received"),
         _lines.quantity - _lines.cancelled - _lines.received > 0,
     )
     .group_by(_lines.order_id, _lines.product_id)

@@ -155,17 +155,14 @@ class _Filling:
     async def opening_stock(self, supplier: str, stock: Sequence[tuple[Product, int]]) -> None:
         """Receipts of a hundred lines each."""
         day = (datetime.now(UTC) - timedelta(days=100)).date().isoformat()
-        rows = [
-            {
-                "party_id": supplier, "date": day,
-                "lines": [
-                    {"product_id": one.id, "quantity": str(quantity), "unit_price": str(one.cost)}
-                    for one, quantity in part
-                ],
-            }
-            for part in _parts(stock, 100)
-        ]  # fmt: skip
-        await self.send("direct-receipts", rows)
+        for done, part in enumerate(_parts(stock, 100), 1):
+            lines = [
+                {"product_id": one.id, "quantity": str(quantity), "unit_price": str(one.cost)}
+                for one, quantity in part
+            ]
+            receipt = {"party_id": supplier, "date": day, "lines": lines}
+            await self._api.post("/v1/direct-receipts", receipt, key=str(uuid4()))
+            self._progress("direct-receipts", done, -(-len(stock) // 100))
 
     async def history(self, products: Sequence[Product], customers: Sequence[str]) -> list[str]:
         """Ninety days of direct sales, then open orders and drafts; ids of those with three lines."""

@@ -23,7 +23,12 @@ from tenancy.database import TenantDatabase
 from tenancy.locks import NoLocks
 from tenancy.platform import PlatformDatabase
 from tenancy.reads import TenantReads
+from tests.api.whole.conftest import gate as gate
+from tests.api.whole.conftest import newcomer as new_tenant
+from tests.api.whole.conftest import operator as operator
 from tests.services import Services
+
+__all__ = ["gate", "new_tenant", "operator"]  # fixtures of the whole application
 
 ROOT = Path(__file__).parents[2]
 #: Short enough for a test, long enough for two busy cores.
@@ -50,12 +55,24 @@ class Processes:
         self._folder = folder
         self._running: list[Running] = []
 
-    def worker(self, queue: str = "default", *, threads: int = 4, settings: dict[str, str] = BRISK) -> Running:
+    def worker(
+        self,
+        queue: str = "default",
+        *,
+        threads: int = 4,
+        settings: dict[str, str] = BRISK,
+        module: str = "tests.workers.probe_worker",
+    ) -> Running:
+        """One that knows the probes."""
         command = (
-            sys.executable, "-m", "dramatiq", "tests.workers.probe_worker", "--queues", queue, "--processes", "1",
+            sys.executable, "-m", "dramatiq", module, "--queues", queue, "--processes", "1",
             "--threads", str(threads), "--worker-shutdown-timeout", "10000", "--skip-logging",
         )  # fmt: skip
         return self._start(f"worker-{queue}", "worker", command, settings)
+
+    def real_worker(self, queue: str) -> Running:
+        """One that knows the product's jobs."""
+        return self.worker(queue, module="workers.main")
 
     def coordinator(self, settings: dict[str, str] = BRISK, module: str = "workers.coordinator") -> Running:
         return self._start("coordinator", "coordinator", (sys.executable, "-m", module), settings)

@@ -17,12 +17,8 @@ def keep_the_stock_room(shop: Shop) -> None:
     """A reservation, a correction with its reason, a level that falls below its point. Raises UnexpectedAnswer."""
     product = shop.products[shop.company.held]
     held = _reserve(shop, "trade-fair", product, _TRADE_FAIR_SECONDS, "Trade fair stand")
-    held = shop.post(
-        f"/v1/reservations/{held['id']}/extend", "trade-fair:longer", {"expires_in": _LONGER_SECONDS}
-    )
-    shop.tell(
-        f"{held['quantity']} {shop.company.held} are held for a trade fair until {held['expires_at'][:16]} UTC"
-    )
+    held = shop.post(f"/v1/reservations/{held['id']}/extend", "trade-fair:longer", {"expires_in": _LONGER_SECONDS})
+    shop.tell(f"{held['quantity']} {shop.company.held} are held for a trade fair until {held['expires_at'][:16]} UTC")
     adjustment = shop.post("/v1/stock-adjustments", "breakage", _breakage(shop, "demo:breakage"))
     shop.tell(
         f"a count found breakage: {adjustment['number']} changed the stock's value by "
@@ -36,9 +32,7 @@ def end_the_month(shop: Shop) -> None:
     calendar, company = shop.calendar, shop.company
     shop.post("/v1/journal-entries", "rent", _rent(shop))
     period = shop.client.get("/v1/periods", start_date=calendar.old.isoformat())["data"][0]
-    closed = shop.post(
-        f"/v1/periods/{period['id']}/close", "close", {"reason": "Month end", "state": "soft_closed"}
-    )
+    closed = shop.post(f"/v1/periods/{period['id']}/close", "close", {"reason": "Month end", "state": "soft_closed"})
     late = shop.post(
         "/v1/stock-adjustments",
         "late",

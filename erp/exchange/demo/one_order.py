@@ -25,7 +25,7 @@ def follow_one_order(shop: Shop) -> None:
     third = _deliver(shop, order, "one:dn:3", None)
     _invoice(shop, order, "one:inv:2")
     shop.tell(
-        f"the supplier's rest came in ({receipt['number']}) and was reserved, delivered ({third['number']}) and invoiced"
+        f"the supplier's rest came ({receipt['number']}) and was reserved, delivered ({third['number']}) and invoiced"
     )
     _pay(shop, invoice)
     _take_back(shop, first, invoice)
@@ -95,8 +95,9 @@ def _pay(shop: Shop, invoice: Json) -> None:
     shop.post("/v1/payments", "one:paid", {**part, "allocations": target})
     now = shop.client.get(f"/v1/invoices/{invoice['id']}")
     shop.tell(
-        f"allocated to {invoice['number']}, one cent more is refused: {refusal.status} {refusal.code}; after another "
-        f"{_money(shop, _SECOND_PAYMENT)} {_money(shop, now['open_amount'])} stay open ({_words(now['payment_state'])})"
+        f"allocated to {invoice['number']}, one cent more is refused: {refusal.status} {refusal.code}; after "
+        f"another {_money(shop, _SECOND_PAYMENT)} there are {_money(shop, now['open_amount'])} open "
+        f"({_words(now['payment_state'])})"
     )
 
 

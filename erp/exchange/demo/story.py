@@ -12,12 +12,14 @@ from erp.exchange.demo.shop import LAST_ENTRY, Shop
 
 Chapter = Callable[[Shop], None]
 
-#: What is being done while a chapter runs -> the chapter.
-CHAPTERS: Final[tuple[tuple[str, Chapter], ...]] = (
+#: In two acts, so that all baskets have time to expire: what is being done -> the chapter.
+FIRST_ACT: Final[tuple[tuple[str, Chapter], ...]] = (
     ("writing down parties and products", write_masters),
     ("paying in capital", pay_in_capital),
     ("buying", stock_up),
     ("filling a basket", fill_a_basket),
+)
+SECOND_ACT: Final[tuple[tuple[str, Chapter], ...]] = (
     ("selling over the counter", sell_over_the_counter),
     ("fulfilling orders", fulfil_orders),
     ("following one order", follow_one_order),

@@ -71,7 +71,7 @@ class TestDelivering:
         assert [one.quantity for one in (await deliver(shop, made.id)).lines] == ["1"]
         assert await shop.wrong() == {}
 
-    async def test_an_order_whose_reservation_ended_takes_what_is_free_but_nothing_of_others(self, shop: Shop) -> None:
+    async def test_an_order_without_reservation_takes_what_is_free_and_nothing_of_others(self, shop: Shop) -> None:
         await shop.receive(shop.lamp, "10")
         late = await confirmed(shop, line(shop.lamp, "6"))
         shop.tamper("UPDATE reservations SET expires_at = now() WHERE source_id = %s", late.id)

@@ -35,7 +35,7 @@ def await_workers(shop: Shop) -> Done:
 def _look(shop: Shop) -> Done | None:
     """None as long as something is missing."""
     low = shop.products[shop.company.low.code]
-    notices = [row for row in shop.client.rows("/v1/notices", kind="low_stock") if low in str(row)]
+    notices = shop.client.rows("/v1/notices", kind="low_stock", subject_id=low)
     if not notices:
         return None
     basket = shop.client.rows("/v1/reservations", external_id="demo:basket")[0]
