@@ -6,6 +6,7 @@ from uuid import UUID
 
 import dramatiq
 from dramatiq import Message, Middleware
+from dramatiq.broker import Consumer
 from dramatiq.brokers.redis import RedisBroker
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -40,6 +41,12 @@ class JobBroker(RedisBroker):
         )
         for queue in QUEUES:
             self.declare_queue(queue)
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5_000) -> Consumer:
+        """Dramatiq polls a second queue for delayed messages. We have none; there it only shows that we live."""
+        if queue_name.endswith(".DQ"):
+            timeout = self.heartbeat_timeout // 5
+        return super().consume(queue_name, prefetch, timeout)
 
     def send(self, jobs: Mapping[str, Sequence[tuple[UUID, UUID]]]) -> None:
         """Messages for the (tenant id, job id) of each queue, in order. Errors: redis.exceptions.RedisError."""

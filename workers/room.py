@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Coroutine, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -79,7 +80,9 @@ class EngineRoom(Middleware):
     async def _begin(self) -> None:
         build_info.at("", self._settings.role).set(1)
         self._liveness.start()
-        self._runtime = build_runtime(self._settings, bounds=_BOUNDS, deadline=_DEADLINE)
+        # Jobs decide on the primary; watching the replicas would only cost.
+        settings = replace(self._settings, replica_urls=())
+        self._runtime = build_runtime(settings, bounds=_BOUNDS, deadline=_DEADLINE)
         self._tasks.append(asyncio.create_task(self._open(self._runtime)))
         self._metrics = start_metrics_server(
             self._settings.metrics_port, live=self._liveness.alive, ready=self._readiness.ready

@@ -4,9 +4,9 @@ from typing import cast
 from uuid import UUID
 
 from db.identifiers import new_id
+from erp.accounting.accounts_repository import ADD_ACCOUNT, LOCK_ACCOUNT, SET_ACCOUNT, AccountRow
 from erp.accounting.chart import CONTROL_ROLES, NORMAL_SIDE
 from erp.accounting.errors import AccountInUse
-from erp.accounting.repository import ADD_ACCOUNT, LOCK_ACCOUNT, SET_ACCOUNT, AccountRow
 from erp.accounting.schemas import AccountType, AccountView, CreateAccountInput, UpdateAccountInput
 from erp.kernel.errors import NotFound
 from tenancy.trail import Event

@@ -6,10 +6,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Date, Subquery, bindparam, cast, select
 
 from db.statement import TENANT, Bound
+from erp.accounting.accounts_repository import NAMED_ACCOUNTS, NamedAccount
 from erp.accounting.chart import CONTROL_ROLES, ROLES
 from erp.accounting.errors import AccountInactive, ControlAccount
 from erp.accounting.models import open_items
-from erp.accounting.repository import NAMED_ACCOUNTS, NamedAccount
 from erp.kernel.errors import UnknownReference
 
 #: Accounts an invoice or payment line may not be booked on: they mean something to their documents.

@@ -127,6 +127,12 @@ ALLOCATIONS_OF_COUNTER: Statement[AllocationRow] = Statement(
     AllocationRow,
 )
 
+#: ARRAY(...), not IN (...): beside the OR only an array is an index condition.
+_settled_ids = func.array(
+    select(allocations.c.open_item_id)
+    .where(allocations.c.tenant_id == TENANT, allocations.c.counter_id == _counters)
+    .scalar_subquery()
+)
 #: The items a payment or credit note has settled, whether still or no longer, and the credit note's own.
 LOCK_SETTLED_ITEMS: Statement[OpenItemRow] = Statement(
     select(*(open_items.c[name] for name in OpenItemRow._fields))
@@ -134,11 +140,7 @@ LOCK_SETTLED_ITEMS: Statement[OpenItemRow] = Statement(
         open_items.c.tenant_id == TENANT,
         or_(
             open_items.c.document_id == _counter,
-            open_items.c.id.in_(
-                select(allocations.c.open_item_id).where(
-                    allocations.c.tenant_id == TENANT, allocations.c.counter_id == _counters
-                )
-            ),
+            open_items.c.id == any_(_settled_ids),
         ),
     )
     .order_by(open_items.c.id)

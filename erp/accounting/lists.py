@@ -1,23 +1,20 @@
 """Lists and single records of the ledger, read from a replica."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Uuid, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Uuid, and_, bindparam, func, select
 
 from db.statement import TENANT, Statement
+from erp.accounting.accounts_repository import ACCOUNT_COLUMNS, AccountRow
 from erp.accounting.models import accounts, journal_entries, journal_lines, open_items, periods
-from erp.accounting.repository import (
-    ACCOUNT_COLUMNS,
-    ENTRY_COLUMNS,
-    AccountRow,
-    EntryRow,
-    PeriodState,
-)
-from erp.http.filters import eq, in_, prefix, span
+from erp.accounting.repository import ENTRY_COLUMNS, EntryRow, PeriodState
+from erp.http.filters import Filter, Parameter, eq, in_, prefix, span
 from erp.http.listing import Listing
+from erp.kernel.errors import Invalid
 from erp.kernel.text import Date
 
 
@@ -59,6 +56,22 @@ class OpenItemListRow(NamedTuple):
     open_amount: Decimal
     settled_on: Date | None
     created_at: datetime
+
+
+def _only_open() -> Filter:
+    """`?open=true`. Not a comparison with a parameter: the condition itself has to match the partial index."""
+
+    def parse(text: str) -> bool:
+        if text != "true":
+            raise Invalid("`open` is `true` or left out.", pointer="open", source="query")
+        return True
+
+    def build(name: str, column: ColumnElement[Any]) -> Sequence[Parameter]:
+        return (
+            Parameter(name, "only_open", column.is_(None), parse, bool, "Only items with something open: `true`."),
+        )
+
+    return Filter(open_items.c.settled_on, build)
 
 
 def _entry_total(*columns: object) -> EntryTotalRow:
@@ -176,6 +189,6 @@ OPEN_ITEMS: Listing[OpenItemListRow] = Listing(
         "document_number": eq(open_items.c.document_number),
         "due_date": (eq(open_items.c.due_date), span(open_items.c.due_date)),
         "date": span(open_items.c.date),
-        "settled": eq(open_items.c.settled_on.is_not(None)),
+        "open": _only_open(),
     },
 )

@@ -110,7 +110,8 @@ ACCOUNT_BALANCE: Statement[BalanceRow] = Statement(
 )
 
 
-def _aged(side: str, growing: str) -> Select[Any]:
+def _left_then() -> ColumnElement[Any]:
+    """What was open of an item at the end of the day."""
     settled = (
         select(func.coalesce(func.sum(allocations.c.amount), _no))
         .where(
@@ -121,12 +122,21 @@ def _aged(side: str, growing: str) -> Select[Any]:
         .correlate(open_items)
         .scalar_subquery()
     )
-    # Two ranges of two partial indexes; an item settled by the day asked for is in neither.
+    # When nothing happened to the item after the day, what is open now was open then.
+    return case(
+        (func.coalesce(open_items.c.last_allocated_on, _as_of) <= _as_of, open_items.c.open_amount),
+        else_=open_items.c.amount - settled,
+    )
+
+
+def _aged(side: str, growing: str) -> Select[Any]:
+    # Two ranges of two partial indexes; an item settled by the day asked for is in neither. A materialized CTE:
+    # pulled up, the allocations would be summed again for every column that adds them.
     items = (
         select(
             open_items.c.party_id,
             (_as_of - open_items.c.due_date).label("late"),
-            (case((open_items.c.direction == growing, 1), else_=-1) * (open_items.c.amount - settled)).label("left"),
+            (case((open_items.c.direction == growing, 1), else_=-1) * _left_then()).label("left"),
         )
         .where(
             open_items.c.tenant_id == TENANT,
@@ -134,22 +144,21 @@ def _aged(side: str, growing: str) -> Select[Any]:
             open_items.c.date <= _as_of,
             or_(open_items.c.settled_on.is_(None), open_items.c.settled_on > _as_of),
         )
-        .subquery("items")
+        .cte("items")
+        .prefix_with("MATERIALIZED")
     )
 
     def bucket(condition: ColumnElement[bool]) -> ColumnElement[Any]:
         return func.coalesce(func.sum(items.c.left).filter(condition), _no)
 
+    late = items.c.late
+    ages = (late <= 0, late.between(1, 30), late.between(31, 60), late.between(61, 90), late > 90)
     return (
         select(
             items.c.party_id,
             parties.c.code,
             parties.c.name,
-            bucket(items.c.late <= 0),
-            bucket(items.c.late.between(1, 30)),
-            bucket(items.c.late.between(31, 60)),
-            bucket(items.c.late.between(61, 90)),
-            bucket(items.c.late > 90),
+            *(bucket(age) for age in ages),
             func.sum(items.c.left),
         )
         .join(parties, and_(parties.c.tenant_id == TENANT, parties.c.id == items.c.party_id))

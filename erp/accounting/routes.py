@@ -154,7 +154,7 @@ async def get_aged_payables(request: ApiRequest, as_of: date | None = None) -> R
 
 @get("/open-items", summary="List open items", opt={"listing": OPEN_ITEMS})
 async def list_open_items(request: ApiRequest) -> Reply[Page[OpenItemView]]:
-    """Posted invoices, credit notes and bills with what is open of them; `settled=false` leaves out the rest."""
+    """Posted invoices, credit notes and bills with what is open of them; `open=true` leaves out what is settled."""
     page: Reply[Any] = await list_page(request, "payments:read", OPEN_ITEMS, open_item_view)
     return page
 

@@ -3,9 +3,10 @@
 from datetime import date
 
 from db.identifiers import new_id
+from erp.accounting.accounts_repository import SEED_ACCOUNTS, SEED_JOURNALS, SEED_ROLES
 from erp.accounting.chart import JOURNALS, TEMPLATES
 from erp.accounting.periods import months_from
-from erp.accounting.repository import ADD_PERIODS, SEED_ACCOUNTS, SEED_JOURNALS, SEED_ROLES
+from erp.accounting.repository import ADD_PERIODS
 from erp.kernel.errors import Invalid
 from tenancy.work import UnitOfWork
 

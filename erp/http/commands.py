@@ -141,7 +141,7 @@ def view_answer(view: Any, status: int, collection_path: str | None) -> Answer:
     if (version := getattr(view, "version", None)) is not None:
         headers["ETag"] = etag(version)
     if collection_path is not None and (created := getattr(view, "id", None)) is not None:
-        headers["Location"] = f"{collection_path}/{created}"
+        headers["Location"] = getattr(view, "location", None) or f"{collection_path}/{created}"
     return Answer(status, encode_json(view), headers)
 
 

@@ -80,7 +80,8 @@ def order_row(
         id=order_id, number=number, state=state, party_id=data.party_id, location_id=location_id, date=on,
         expected_on=None, currency=work.tenant.base_currency, prices_include_tax=data.prices_include_tax,
         tax_rounding=rounding_of(work, data), net=priced.net, tax=priced.tax, gross=priced.gross,
-        line_count=line_count, reference=data.reference, text=data.text, reason="", external_id=data.external_id,
+        line_count=line_count, reference=data.reference, text=data.text, reason="",
+        external_id=data.external_id,
         confirmed_at=None if state == "draft" else work.now, version=1, created_at=work.now,
     )  # fmt: skip
 

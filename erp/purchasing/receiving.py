@@ -44,7 +44,7 @@ from erp.purchasing.schemas import (
     GoodsReceiptView,
     ReceivePurchaseOrderInput,
 )
-from erp.purchasing.views import order_summary, receipt_facts, receipt_summary, receipt_view
+from erp.purchasing.views import direct_view, receipt_facts, receipt_view
 from tenancy.locks import stock_operation
 from tenancy.trail import Event
 from tenancy.work import UnitOfWork
@@ -146,7 +146,7 @@ async def receive_directly(work: UnitOfWork, data: DirectReceiptInput) -> Direct
         reference=data.reference, text=data.text, external_id=data.external_id,
     )  # fmt: skip
     tell(work, order, "created")
-    return DirectReceiptView(order=order_summary(order), receipt=receipt_summary(receipt))
+    return direct_view(order, receipt)
 
 
 def plan_arrivals(

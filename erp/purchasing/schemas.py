@@ -257,10 +257,17 @@ class GoodsReceiptView(GoodsReceiptSummary, frozen=True, kw_only=True):
 
 
 class DirectReceiptView(Struct, frozen=True, kw_only=True):
-    """The two documents of a direct receipt, without their lines."""
+    """The two documents of a direct receipt, without their lines. `id` is the goods receipt's."""
 
+    id: UUID
+    version: int
     order: PurchaseOrderSummary
     receipt: GoodsReceiptSummary
+
+    @property
+    def location(self) -> str:
+        """Where the document is that stands for all of it."""
+        return f"/v1/goods-receipts/{self.id}"
 
 
 class SupplierBillSummary(Struct, frozen=True, kw_only=True):

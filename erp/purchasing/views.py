@@ -7,6 +7,7 @@ from erp.kernel.money import money_text
 from erp.kernel.quantity import quantity_text
 from erp.purchasing.rows import BillLineRow, BillRow, LineRow, OrderRow, ReceiptLineRow, ReceiptRow
 from erp.purchasing.schemas import (
+    DirectReceiptView,
     GoodsReceiptLineView,
     GoodsReceiptSummary,
     GoodsReceiptView,
@@ -64,6 +65,12 @@ def _receipt_line(line: ReceiptLineRow, currency: str) -> GoodsReceiptLineView:
     fields = _written(line, currency, amounts=("value",), numbers=("quantity", "base_quantity"))
     del fields["id"]
     return GoodsReceiptLineView(**fields)
+
+
+def direct_view(order: OrderRow, receipt: ReceiptRow) -> DirectReceiptView:
+    return DirectReceiptView(
+        id=receipt.id, version=receipt.version, order=order_summary(order), receipt=receipt_summary(receipt)
+    )
 
 
 def bill_summary(row: BillRow) -> SupplierBillSummary:

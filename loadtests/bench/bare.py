@@ -20,6 +20,12 @@ from loadtests.bench.measure import CpuClock
 
 SCRIPTS = Path(__file__).parent / "sql"
 _THREADS = 2
+#: What the scripts make ids of; each id is its prefix and a number of twelve digits that rises with time, so that
+#: they fall into the same place of an index as the application's own.
+PREFIXED = (
+    "order", "line1", "line2", "line3", "hold1", "hold2", "hold3", "delivery", "part1", "part2", "part3", "move1",
+    "move2", "move3", "invoice", "item", "payment", "allocation", "entry1", "entry2", "entry3",
+)  # fmt: skip
 
 
 class BareFailed(RuntimeError):
@@ -46,53 +52,77 @@ class Figures(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Pgbench:
-    """Runs scripts on one fleet's primary. `variables` are known to every script."""
+class Script:
+    """Files of `sql/` run one after the other, and what they are told."""
 
-    fleet: Fleet
+    files: tuple[str, ...]
     variables: Mapping[str, str]
 
-    async def measure(self, script: str, clients: int, seconds: float, warm_up: float, cpu: CpuClock) -> Bare:
+    @property
+    def name(self) -> str:
+        return self.files[-1]
+
+    def text(self) -> bytes:
+        return b"".join((SCRIPTS / f"{file}.sql").read_bytes() for file in self.files)
+
+    def told(self, more: Mapping[str, str]) -> "Script":
+        return Script(self.files, {**self.variables, **more})
+
+
+@dataclass(frozen=True, slots=True)
+class Pgbench:
+    """Runs scripts on one fleet's primary."""
+
+    fleet: Fleet
+
+    async def measure(self, script: Script, clients: int, seconds: float, warm_up: float, cpu: CpuClock) -> Bare:
         """Raises BareFailed."""
         await self.run(script, clients, ("-T", str(max(1, round(warm_up)))))
         before = cpu()
         figures = await self.run(script, clients, ("-T", str(max(1, round(seconds)))))
         spent = cpu()["primary"] - before["primary"]
         return Bare(
-            script=script,
+            script=script.name,
             clients=clients,
             rate=round(figures.rate, 1),
             latency_ms=figures.latency_ms,
             cpu_ms=round(spent * 1000 / max(figures.transactions, 1), 4),
         )
 
-    async def once(self, script: str) -> None:
+    async def once(self, script: Script) -> None:
         """One transaction of one client. Raises BareFailed."""
         await self.run(script, 1, ("-t", "1"))
 
-    async def run(self, script: str, clients: int, length: tuple[str, str]) -> Figures:
+    async def run(self, script: Script, clients: int, length: tuple[str, str]) -> Figures:
         """Raises BareFailed, also when a single transaction failed."""
-        # Ids made by the script continue where no run before it has been: they begin with the present moment.
-        stamp = f"{time.time_ns() // 1_000_000:012x}"
-        variables = {**self.variables, "run": f"{stamp[:8]}-{stamp[8:]}"}
+        variables = {**script.variables, **id_prefixes(time.time_ns() // 1_000_000), "n": "0"}
         named = [word for name, value in variables.items() for word in ("-D", f"{name}={value}")]
+        threads = min(_THREADS, clients)
         command = (
-            *("pgbench", "--no-vacuum", "--protocol=prepared", f"--client={clients}", f"--jobs={_THREADS}"),
-            *(*length, "--file", str(SCRIPTS / f"{script}.sql"), *named),
+            *("pgbench", "--no-vacuum", "--protocol=prepared", f"--client={clients}", f"--jobs={threads}"),
+            *(*length, "--file=-", *named),
         )
         process = await asyncio.create_subprocess_exec(
             *command,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, **connection_facts(self.fleet.application_url)},
         )
-        output, complaints = await process.communicate()
+        output, complaints = await process.communicate(script.text())
         if process.returncode != 0:
-            raise BareFailed(f"{script}.sql: {complaints.decode(errors='replace').strip()[-2000:]}")
+            raise BareFailed(f"{script.name}.sql: {complaints.decode(errors='replace').strip()[-2000:]}")
         figures = read_figures(output.decode())
         if figures.failed or not figures.transactions:
-            raise BareFailed(f"{script}.sql: {figures.failed} of {figures.transactions} transactions failed")
+            raise BareFailed(f"{script.name}.sql: {figures.failed} of {figures.transactions} transactions failed")
         return figures
+
+
+def id_prefixes(milliseconds: int) -> dict[str, str]:
+    """Prefixes of UUIDs of version 7 that begin with the moment given, in milliseconds since the epoch."""
+    stamp = f"{milliseconds:012x}"
+    run = f"{stamp[:8]}-{stamp[8:]}"
+    return {"run": run} | {name: f"{run}-7{number:03}-8000-" for number, name in enumerate(PREFIXED)}
 
 
 def read_figures(report: str) -> Figures:

@@ -12,7 +12,7 @@ from rich.console import Console
 from deploy.local.status import read_status
 from loadtests.bench import aims
 from loadtests.bench.aims import Found, verdicts
-from loadtests.bench.bare import Pgbench
+from loadtests.bench.bare import Pgbench, Script
 from loadtests.bench.fleet import Fleet
 from loadtests.bench.machine import describe
 from loadtests.bench.measure import Scenario, Unexpected, measure, warm_up
@@ -28,7 +28,7 @@ from loadtests.bench.scenarios import (
     spread_products,
 )
 from loadtests.bench.tenant import STOCK_OF_SCARCE, Books, analyze, fill, opened
-from loadtests.bench.writes import rows_written
+from loadtests.bench.writes import traces
 
 HOT_CLIENTS = 32
 #: A read goes to a replica only when the memory of recent writes is known to be complete: a minute after the start.
@@ -51,18 +51,23 @@ class Planned:
 
     name: str
     make: Callable[[Callers], Scenario]
-    script: str
     clients: int
+    script: tuple[str, ...]
+    told: Callable[[Books], dict[str, str]] = lambda books: {}
 
 
 def plan(options: Options) -> list[Planned]:
+    few = options.clients
+    order, flow = ("decide", "confirmed_order"), ("decide", "order_to_cash")
     every = [
-        Planned(aims.READS, reads, "read_order", options.clients),
-        Planned(aims.LISTS, lists, "list_orders", options.clients),
-        Planned(aims.ORDERS, confirmed_orders, "confirmed_order", options.clients),
-        Planned(aims.FLOWS, order_to_cash, "order_to_cash", options.clients),
-        Planned(aims.SPREAD, spread_products, "spread_products", HOT_CLIENTS),
-        Planned(aims.HOT, hot_product, "hot_product", HOT_CLIENTS),
+        Planned(aims.READS, reads, few, ("read_order",)),
+        Planned(aims.LISTS, lists, few, ("list_orders",)),
+        Planned(aims.ORDERS, confirmed_orders, few, order, lambda books: {"lines": "3", "only": ""}),
+        Planned(
+            aims.FLOWS, order_to_cash, few, flow, lambda books: {"lines": "3", "only": ""}
+        ),
+        Planned(aims.SPREAD, spread_products, HOT_CLIENTS, order, lambda books: {"lines": "1", "only": ""}),
+        Planned(aims.HOT, hot_product, HOT_CLIENTS, order, lambda books: {"lines": "1", "only": books.hot.id}),
     ]
     return [one for one in every if not options.only or one.name in options.only]
 
@@ -85,7 +90,7 @@ class Run:
         clients = max(HOT_CLIENTS, self._options.clients)
         books = await fill(self._fleet, clients, self._told)
         analyze(self._fleet)
-        bench = Pgbench(self._fleet, bare_variables(self._fleet, books))
+        bench = Pgbench(self._fleet)
         callers = Callers(self._fleet, books, clients)
         try:
             await self._come_of_age()
@@ -129,28 +134,27 @@ class Run:
         self._out.print(f"{scenario.name}: {planned.clients} clients, {self._options.seconds:g} s, then the bare SQL")
         await warm_up(scenario, planned.clients, self._options.warm_up)
         measured = await measure(scenario, planned.clients, self._options.seconds, self._fleet.cpu)
-        bare = await bench.measure(
-            planned.script, planned.clients, self._options.seconds, self._options.warm_up, self._fleet.cpu
-        )
-        return Found(measured, bare, await self._same_writes(planned, scenario, bench))
-
-    async def _same_writes(self, planned: Planned, scenario: Scenario, bench: Pgbench) -> bool:
-        """The bare limit means something only while its script does what the requests do."""
+        known = {**bare_variables(self._fleet, callers.books), **planned.told(callers.books)}
+        script = Script(planned.script, known)
         url = self._fleet.superuser_url
         try:
-            asked = await rows_written(url, lambda: scenario.step(0))
+            asked = await traces(url, lambda: scenario.step(0))
         except Unexpected:
-            return False
-        bare = await rows_written(url, lambda: bench.once(planned.script))
-        if asked != bare:
-            apart = sorted(asked.keys() | bare.keys(), key=str)
-            told = [
-                f"{name} {asked.get(name, 0)}/{bare.get(name, 0)}"
-                for name in apart
-                if asked.get(name) != bare.get(name)
-            ]
-            self._out.print(f"[yellow]rows written, request / {planned.script}.sql: {', '.join(told)}[/]")
-        return asked == bare
+            return Found(measured)  # it fails, so there is nothing to compare; its errors are told anyway
+        script = script.told(asked.texts)
+        bare = await bench.measure(
+            script, planned.clients, self._options.seconds, self._options.warm_up, self._fleet.cpu
+        )
+        done = await traces(url, lambda: bench.once(script))
+        return Found(measured, bare, self._same(script.name, asked.rows, done.rows))
+
+    def _same(self, script: str, asked: dict[str, int], done: dict[str, int]) -> bool:
+        """The bare limit means something only while its script writes what the requests write."""
+        apart = sorted(name for name in asked.keys() | done.keys() if asked.get(name) != done.get(name))
+        if apart:
+            told = ", ".join(f"{name} {asked.get(name, 0)}/{done.get(name, 0)}" for name in apart)
+            self._out.print(f"[yellow]rows written, requests / {script}.sql: {told}[/]")
+        return not apart
 
     async def _sold_out(self, callers: Callers, books: Books) -> SellOut:
         try:
@@ -208,7 +212,6 @@ def bare_variables(fleet: Fleet, books: Books) -> dict[str, str]:
     with psycopg.connect(fleet.superuser_url, autocommit=True) as session:
         [(location, principal)] = session.execute(query, [books.tenant_id]).fetchall()
     return {
-        "n": "0",
         "tenant": books.tenant_id,
         "location": location,
         "principal": principal,

@@ -65,7 +65,7 @@ class Callers:
 
     async def post(self, client: int, path: str, body: bytes = _EMPTY, status: int = 201) -> tuple[Reply, float]:
         """A write with an Idempotency-Key of its own. `path` may hold an id: only the others are kept prepared."""
-        key = f"{self._run}-{next(self._sent)}"
+        key = f"{self._run}-{next(self._sent):08d}"
         return await self.ask(client, opening("POST", path, self._keys[client]) + finish(body, key), status)
 
     def order(self, products: Sequence[Product], *, confirm: bool) -> bytes:

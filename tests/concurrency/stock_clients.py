@@ -10,9 +10,11 @@ from db.errors import DomainError
 from db.pool import Pool
 from db.redis import connect
 from db.replicas import ReplicaSet
+from erp.inventory.stock import Pair, level_loads
 from tenancy.database import TenantDatabase
 from tenancy.locks import LockService, NoLocks
 from tenancy.reads import TenantReads
+from tenancy.work import UnitOfWork
 from tests.services import Services
 from tests.slices.inventory.shop import Shop, new_shop
 
@@ -41,6 +43,19 @@ class Rush:
             except DomainError as refusal:
                 if not refusal.retryable:
                     raise
+
+    async def behind_the_level(self, pair: Pair, *calls: Awaitable[Any]) -> list[Any]:
+        """Start the calls one after the other while the level's row is held, so that they queue in this order."""
+        tasks: list[asyncio.Future[Any]] = []
+
+        async def holding(work: UnitOfWork) -> None:
+            await work.load(level_loads([pair]))
+            for waiting, call in enumerate(calls, start=1):
+                tasks.append(asyncio.ensure_future(call))
+                await self.shop.until_blocked(waiting)
+
+        await self.shop.run(holding)
+        return list(await asyncio.gather(*tasks, return_exceptions=True))
 
     async def all_at_once(self, calls: Iterable[Awaitable[T]]) -> tuple[list[T], list[DomainError]]:
         """What succeeded and what was refused for good; anything else is raised."""

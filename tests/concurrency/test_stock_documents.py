@@ -7,12 +7,14 @@ import pytest
 from db.errors import DomainError
 from erp.invoicing.schemas import InvoiceView
 from erp.kernel.errors import InvalidState
+from erp.sales import delivering
 from erp.sales.errors import MoreThanOpen, NothingToDo
 from erp.sales.repository import ORDER, ORDER_LINES
 from erp.sales.schemas import (
     CancelOrderInput,
     CreateOrderInput,
     DeliverOrderInput,
+    DeliveryView,
     InvoiceOrderInput,
     ReturnDeliveryInput,
     StepLineInput,
@@ -47,6 +49,25 @@ async def test_two_deliveries_of_one_order_deliver_it_once(services: Services, g
         assert {type(refusal) for refusal in refused} <= {InvalidState, NothingToDo}
         assert await shop.level(shop.lamp) == ("85", "0")
         assert await shop.count("deliveries") == 1
+        assert await shop.wrong() == {}
+
+
+async def test_without_the_lock_of_the_order_the_table_refuses_the_second_delivery(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivering, "LOCK_ORDER", ORDER)
+    async with rush_on(services, "nothing", clients=4) as rush:
+        shop = rush.shop
+        await shop.receive(shop.lamp, "100")
+        made = await confirmed(shop, line(shop.lamp, "10"))
+        data = DeliverOrderInput(date=MARCH)
+        outcomes = await rush.behind_the_level(
+            (shop.lamp, shop.location),
+            shop.run(deliver_order, made.id, data),
+            shop.run(deliver_order, made.id, data),
+        )
+        assert [type(one) for one in outcomes] == [DeliveryView, MoreThanOpen]
+        assert await shop.level(shop.lamp) == ("90", "0")
         assert await shop.wrong() == {}
 
 

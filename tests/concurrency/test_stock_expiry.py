@@ -1,6 +1,9 @@
 """Reservations end while somebody still wants them: the unit goes one way or the other, never both."""
 
 import asyncio
+from collections.abc import Awaitable
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -13,11 +16,12 @@ from erp.inventory.service import (
     extend_reservation,
     release_reservation,
 )
-from erp.inventory.stock import level_loads
+from erp.inventory.reservations import reservations_of
+from erp.inventory.stock import LevelRow, Stock, level_loads, stock_loads
 from erp.sales.schemas import DeliverOrderInput
 from erp.sales.service import deliver_order, reserve_order
 from tenancy.work import UnitOfWork
-from tests.concurrency.stock_clients import Guard, Rush, rush_on
+from tests.concurrency.stock_clients import Guard, rush_on
 from tests.services import Services
 from tests.slices.inventory.shop import MARCH, Shop
 from tests.slices.sales.selling import confirmed, line
@@ -30,29 +34,14 @@ def all_overdue(shop: Shop) -> None:
     )
 
 
-async def behind_the_level(rush: Rush, *starting: object) -> list[object]:
-    """Start the calls one after the other while the level's row is held, so that they queue in this order."""
-    shop = rush.shop
-    tasks: list[asyncio.Task[object]] = []
-
-    async def holding(work: UnitOfWork) -> None:
-        await work.load(level_loads([(shop.lamp, shop.location)]))
-        for waiting, call in enumerate(starting, start=1):
-            tasks.append(asyncio.ensure_future(call))  # type: ignore[arg-type]  # coroutines
-            await shop.until_blocked(waiting)
-
-    await shop.run(holding)
-    return list(await asyncio.gather(*tasks, return_exceptions=True))
-
-
 async def test_a_delivery_that_came_first_keeps_its_goods(services: Services) -> None:
     async with rush_on(services, "nothing", clients=4) as rush:
         shop = rush.shop
         await shop.receive(shop.lamp, "5")
         made = await confirmed(shop, line(shop.lamp, "5"))
         all_overdue(shop)
-        note, freed = await behind_the_level(
-            rush,
+        note, freed = await rush.behind_the_level(
+            (shop.lamp, shop.location),
             shop.run(deliver_order, made.id, DeliverOrderInput(date=MARCH)),
             shop.run(expire_reservations, 10),
         )
@@ -68,8 +57,8 @@ async def test_an_expiry_that_came_first_gives_the_goods_to_whoever_is_next(serv
         await shop.receive(shop.lamp, "5")
         slow = await confirmed(shop, line(shop.lamp, "5"))
         all_overdue(shop)
-        freed, taken, too_late = await behind_the_level(
-            rush,
+        freed, taken, too_late = await rush.behind_the_level(
+            (shop.lamp, shop.location),
             shop.run(expire_reservations, 10),
             shop.run(create_reservation, CreateReservationInput(product_id=shop.lamp, quantity="5")),
             shop.run(deliver_order, slow.id, DeliverOrderInput(date=MARCH)),
@@ -109,7 +98,7 @@ async def test_expiry_delivery_and_new_reservations_in_a_crowd(services: Service
         orders = [await confirmed(shop, line(shop.lamp, "3")) for _ in range(4)]
         all_overdue(shop)
         data = DeliverOrderInput(date=MARCH)
-        calls = [
+        calls: list[Awaitable[Any]] = [
             *(rush.until_done(deliver_order, made.id, data) for made in orders),
             *(rush.until_done(expire_reservations, 2) for _ in range(4)),
             *(rush.until_done(reserve_order, made.id) for made in orders),
@@ -118,7 +107,7 @@ async def test_expiry_delivery_and_new_reservations_in_a_crowd(services: Service
                 for _ in range(4)
             ),
         ]
-        await rush.all_at_once(calls)  # type: ignore[arg-type]  # of several kinds
+        await rush.all_at_once(calls)
         await rush.until_done(expire_reservations, 100)
         assert await shop.wrong() == {}
 
@@ -129,8 +118,8 @@ async def test_releasing_and_expiring_one_reservation_frees_it_once(services: Se
         await shop.receive(shop.lamp, "5")
         held = await shop.run(create_reservation, CreateReservationInput(product_id=shop.lamp, quantity="5"))
         all_overdue(shop)
-        released, freed = await behind_the_level(
-            rush, shop.run(release_reservation, held.id), shop.run(expire_reservations, 10)
+        released, freed = await rush.behind_the_level(
+            (shop.lamp, shop.location), shop.run(release_reservation, held.id), shop.run(expire_reservations, 10)
         )
         assert not isinstance(released, BaseException)
         assert freed == 0
@@ -138,3 +127,36 @@ async def test_releasing_and_expiring_one_reservation_frees_it_once(services: Se
             await shop.run(release_reservation, held.id)
         assert await shop.level(shop.lamp) == ("5", "0")
         assert await shop.wrong() == {}
+
+
+async def test_an_expiry_that_trusts_what_it_read_before_the_lock_is_refused_by_the_table(services: Services) -> None:
+    async with rush_on(services, "nothing", clients=4) as rush:
+        shop = rush.shop
+        await shop.receive(shop.lamp, "5")
+        made = await confirmed(shop, line(shop.lamp, "5"))
+        pair = (shop.lamp, shop.location)
+
+        async def careless(work: UnitOfWork) -> None:
+            [rows] = await work.load(reservations_of(made.id))
+            delivered.set()
+            await gone.wait()
+            levels = [LevelRow(*pair, pair[0], Decimal(5), Decimal(5), 1)]
+            stock = Stock(levels, [], "GBP")
+            stock.release(*pair, rows[0].open_quantity)
+            stock.save_levels(work)
+
+        async def without_the_reservation(work: UnitOfWork) -> None:
+            await delivered.wait()
+            levels, costs = await work.load(*stock_loads([pair]))
+            stock = Stock(levels, costs, "GBP")
+            stock.release(*pair, Decimal(5))
+            stock.save_levels(work)
+            await work.load(level_loads([pair]))
+            gone.set()
+
+        delivered, gone = asyncio.Event(), asyncio.Event()
+        outcomes = await asyncio.gather(
+            shop.run(careless), shop.run(without_the_reservation), return_exceptions=True
+        )
+        assert [type(outcome) for outcome in outcomes] == [ReservationClosed, type(None)]
+        assert await shop.level(shop.lamp) == ("5", "0")

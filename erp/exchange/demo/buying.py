@@ -50,8 +50,8 @@ def _in_two_parts(shop: Shop, bought: list[tuple[Item, Decimal]]) -> None:
         operation("payments.create", _payment(shop, 0, result(3, "gross"), 20, "demo:paid:1")),
     )  # fmt: skip
     shop.tell(
-        f"bought for {_money(shop, order['net'])} net ({order['number']}); it came in two parts ({one['number']}, "
-        f"{two['number']}); the bill {bill['number']} was {_money(shop, bill['variance'])} dearer than ordered; "
+        f"bought for {shop.money(order['net'])} net ({order['number']}); it came in two parts ({one['number']}, "
+        f"{two['number']}); the bill {bill['number']} was {shop.money(bill['variance'])} dearer than ordered; "
         f"paid with {payment['number']}"
     )
 
@@ -70,8 +70,8 @@ def _at_once(shop: Shop, bought: list[tuple[Item, Decimal]]) -> None:
     half = f"{Decimal(bill['gross']) / 2:.2f}"
     payment = shop.post("/v1/payments", "paid:2", _payment(shop, 1, half, 25, "demo:paid:2", bill["id"]))
     shop.tell(
-        f"bought for {_money(shop, order['net'])} net ({order['number']}), received with {receipt['number']}; of "
-        f"the bill over {_money(shop, bill['gross'])} {_money(shop, payment['amount'])} are paid so far"
+        f"bought for {shop.money(order['net'])} net ({order['number']}), received with {receipt['number']}; of "
+        f"the bill over {shop.money(bill['gross'])} {shop.money(payment['amount'])} are paid so far"
     )
 
 
@@ -118,7 +118,3 @@ def _payment(
         "date": shop.calendar.old_day(day).isoformat(), "external_id": external_id,
         "allocations": [{"bill_id": bill or result(3), "amount": amount}],
     }  # fmt: skip
-
-
-def _money(shop: Shop, amount: str) -> str:
-    return f"{shop.company.currency} {Decimal(amount):,.2f}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from deploy.local.commands import bring_up, end_leftovers
@@ -23,11 +24,8 @@ from erp.exchange.demo.opening import Opened, open_tenant
 from erp.exchange.demo.probes import probe
 from erp.exchange.demo.report import Chronicle, show_report
 from erp.exchange.demo.shop import Shop
-from erp.exchange.demo.story import FIRST_ACT, SECOND_ACT, Chapter, recall, was_told
+from erp.exchange.demo.story import ACTS, Act, recall, was_told
 from erp.exchange.demo.waiting import await_workers
-
-#: Of what the load balancer lets through, so that somebody else may ask it something too.
-_SHARE = 0.9
 
 _console = Console(highlight=False)
 
@@ -35,7 +33,6 @@ _console = Console(highlight=False)
 def demo() -> None:
     """Start the fleet, let two companies trade on it through the API, and report. Again: only the report."""
     layout = state_layout()
-    started = time.monotonic()
     try:
         address = _fleet(layout)
         holds = _perform(layout, address)
@@ -44,7 +41,9 @@ def demo() -> None:
         _console.print(Text(str(problem), style="bold red"), soft_wrap=True)
         _console.print("The demonstration stopped here. What was booked stays; `erp logs` shows what the fleet says.")
         raise typer.Exit(1) from problem
-    _console.print(f"[dim]All of it took {time.monotonic() - started:.1f} s.[/]")
+    except KeyboardInterrupt:
+        _console.print("\nInterrupted. The fleet stays up; `erp demo` goes on where it stopped.")
+        raise typer.Exit(130) from None
     if not holds:
         _console.print("[bold red]An invariant does not hold: see the proof above.[/]")
         raise typer.Exit(1)
@@ -73,7 +72,7 @@ def _authority(layout: Layout, found: FleetStatus) -> Path | None:
 def _perform(layout: Layout, address: Address) -> bool:
     """The story, then the report; whether the books of both companies are proven. Raises UnexpectedAnswer."""
     options = read_options()
-    pace = Pace(options.requests_per_second * _SHARE, options.burst * _SHARE)
+    pace = Pace(options.requests_per_second, options.burst)
     started = time.monotonic()
     with ExitStack() as stack:
         operator = stack.enter_context(closing(Client(address, keep(layout.credentials).operator_key, pace)))
@@ -85,13 +84,17 @@ def _perform(layout: Layout, address: Address) -> bool:
         _tell_stories(shops, opened)
         with _doing("waiting for the workers"):
             done = [await_workers(shop) for shop in shops]
-        _console.print(f"[dim]{pace.requests} requests in {time.monotonic() - started:.1f} s.[/]")
+        told = time.monotonic() - started
         with _doing("reading the report"):
             chronicles = [
-                Chronicle(shop, one.token, seen, read_figures(shop.client), probe(shop, stranger, shops[place - 1]))
-                for place, (shop, one, seen) in enumerate(zip(shops, opened, done, strict=True))
+                Chronicle(shop, one.token, seen, read_figures(shop.client))
+                for shop, one, seen in zip(shops, opened, done, strict=True)
             ]
-    return show_report(_console, address, chronicles)
+            probes = probe(shops[0], stranger, shops[1])
+        took = time.monotonic() - started
+    holds = show_report(_console, address, chronicles, probes)
+    _console.print(f"[dim]{pace.requests} requests; the story took {told:.1f} s, the report {took - told:.1f} s.[/]")
+    return holds
 
 
 def _shop(place: int, opened: Opened) -> Shop:
@@ -108,20 +111,23 @@ def _tell_stories(shops: Sequence[Shop], opened: Sequence[Opened]) -> None:
         elif not one.is_new:
             _tell(f"{shop.company.name} is here, but its story was interrupted: it goes on, nothing is booked twice")
     untold = [shop for shop, is_told in zip(shops, told, strict=True) if not is_told]
-    for act in (FIRST_ACT, SECOND_ACT):
+    for act in ACTS:
         for shop in untold:
-            _console.print(f"\n[bold]{shop.company.name}[/], {shop.company.currency}, tenant {shop.company.slug}")
             _play(shop, act)
 
 
-def _play(shop: Shop, act: Sequence[tuple[str, Chapter]]) -> None:
-    for text, chapter in act:
+def _play(shop: Shop, act: Act) -> None:
+    company = shop.company
+    _console.print(f"\n[bold]{company.name}[/] ({company.slug}, {company.currency}) {act.title}")
+    for text, chapter in act.chapters:
         with _doing(text):
             chapter(shop)
 
 
 def _tell(sentence: str) -> None:
-    _console.print(Text.assemble("  ", ("✓", "green"), "  ", sentence))
+    line = Table.grid(padding=(0, 2))
+    line.add_row("", Text("✓", style="green"), Text(sentence))
+    _console.print(line)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """`low` is the item that falls below its reorder point; `held` the one a reservation is made of."""
+    """`low` is the item that falls below its reorder point; `held` the one reservations are made of."""
 
     slug: str
     name: str
@@ -53,13 +53,17 @@ class Company:
     services: tuple[Item, ...]
     scene: Scene
     low: Item
-    held: str
+    held_code: str
     capital: str
     rent: str
 
     @property
     def catalogue(self) -> tuple[Item, ...]:
         return (*self.items, self.scene.item, self.low, *self.services)
+
+    @property
+    def held(self) -> Item:
+        return next(item for item in self.items if item.code == self.held_code)
 
     @property
     def variable(self) -> str:
@@ -101,7 +105,7 @@ TIDEWATER: Final = Company(
         quantity=100, first=60, delivered=40, returned=5, service="CARRIAGE",
     ),
     low=Item("KETTLE-IRON", "Cast iron kettle", "kitchen", "19.00", "39.50", supplier=2, reorder_point="20"),
-    held="TRAY-OAK",
+    held_code="TRAY-OAK",
     capital="40000.00",
     rent="1450.00",
 )  # fmt: skip
@@ -140,7 +144,7 @@ ALPENBLICK: Final = Company(
         quantity=14, first=8, delivered=5, returned=2, service="VERSAND",
     ),
     low=Item("KOCHER-GAS", "Gaskocher", "wandern", "21.50", "49.90", supplier=2, reorder_point="20"),
-    held="STIRNLAMPE",
+    held_code="STIRNLAMPE",
     capital="30000.00",
     rent="980.00",
 )  # fmt: skip

@@ -46,7 +46,7 @@ def pay_in_capital(shop: Shop) -> None:
             ],
         },
     )
-    shop.tell(f"the owners paid {company.currency} {company.capital} into the bank: entry {entry['number']}")
+    shop.tell(f"the owners paid {shop.money(company.capital)} into the bank: entry {entry['number']}")
 
 
 def _categories_and_places(shop: Shop) -> dict[str, str]:

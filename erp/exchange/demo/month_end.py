@@ -8,21 +8,23 @@ _HELD, _TRADE_FAIR_SECONDS, _LONGER_SECONDS = "4", 3_600, 86_400
 
 def fill_a_basket(shop: Shop) -> None:
     """A reservation nobody comes back for: the workers free it when it has expired. Raises UnexpectedAnswer."""
-    product = shop.products[shop.company.held]
+    product = shop.products[shop.company.held.code]
     basket = _reserve(shop, "basket", product, 1, "Web shop basket")
-    shop.tell(f"a web shop's basket holds {basket['quantity']} {shop.company.held} for one second")
+    shop.tell(f"a web shop's basket holds {basket['quantity']} {shop.company.held.name} for one second")
 
 
 def keep_the_stock_room(shop: Shop) -> None:
     """A reservation, a correction with its reason, a level that falls below its point. Raises UnexpectedAnswer."""
-    product = shop.products[shop.company.held]
+    product = shop.products[shop.company.held.code]
     held = _reserve(shop, "trade-fair", product, _TRADE_FAIR_SECONDS, "Trade fair stand")
     held = shop.post(f"/v1/reservations/{held['id']}/extend", "trade-fair:longer", {"expires_in": _LONGER_SECONDS})
-    shop.tell(f"{held['quantity']} {shop.company.held} are held for a trade fair until {held['expires_at'][:16]} UTC")
+    shop.tell(
+        f"{held['quantity']} {shop.company.held.name} are held for a trade fair until {held['expires_at'][:16]} UTC"
+    )
     adjustment = shop.post("/v1/stock-adjustments", "breakage", _breakage(shop, "demo:breakage"))
     shop.tell(
         f"a count found breakage: {adjustment['number']} changed the stock's value by "
-        f"{shop.company.currency} {adjustment['value']}"
+        f"{shop.money(adjustment['value'])}"
     )
     _sell_below_the_reorder_point(shop)
 
@@ -66,7 +68,7 @@ def _reserve(shop: Shop, name: str, product: str, seconds: int, reference: str) 
 
 
 def _breakage(shop: Shop, external_id: str) -> Json:
-    broken, found = shop.company.items[0], shop.company.items[1]
+    found, broken = shop.company.items[:2]
     return {
         "reason": "breakage", "external_id": external_id,
         "lines": [

@@ -1,7 +1,5 @@
 """Chapter four: one order step by step, as separate requests, with what is refused on the way."""
 
-from decimal import Decimal
-
 from erp.exchange.demo.buying import receive_the_rest
 from erp.exchange.demo.client import Json, UnexpectedAnswer
 from erp.exchange.demo.shop import ADVANCE, Shop
@@ -84,7 +82,7 @@ def _pay(shop: Shop, invoice: Json) -> None:
     repeated = shop.client.ask("POST", "/v1/payments", advance_payment(shop), key=shop.key("one:advance"))
     if not repeated.replayed or repeated.body != advance:
         raise UnexpectedAnswer(f"{repeated} It should have been the stored answer of the first request.")
-    shop.tell(f"an advance of {_money(shop, ADVANCE)} came in ({advance['number']}); sent twice, booked once")
+    shop.tell(f"an advance of {shop.money(ADVANCE)} came in ({advance['number']}); sent twice, booked once")
     target = [{"invoice_id": invoice["id"], "amount": ADVANCE}]
     path = f"/v1/payments/{advance['id']}/allocations"
     shop.post(path, "one:allocate", {"allocations": target})
@@ -96,7 +94,7 @@ def _pay(shop: Shop, invoice: Json) -> None:
     now = shop.client.get(f"/v1/invoices/{invoice['id']}")
     shop.tell(
         f"allocated to {invoice['number']}, one cent more is refused: {refusal.status} {refusal.code}; after "
-        f"another {_money(shop, _SECOND_PAYMENT)} there are {_money(shop, now['open_amount'])} open "
+        f"another {shop.money(_SECOND_PAYMENT)} there are {shop.money(now['open_amount'])} open "
         f"({_words(now['payment_state'])})"
     )
 
@@ -122,13 +120,9 @@ def _take_back(shop: Shop, delivery: Json, invoice: Json) -> None:
         },
     )  # fmt: skip
     shop.tell(
-        f"{quantity} came back ({returned['number']}, worth {_money(shop, returned['cost'])} when they left); "
-        f"credit note {credit['number']} over {_money(shop, credit['gross'])}"
+        f"{quantity} came back ({returned['number']}, worth {shop.money(returned['cost'])} when they left); "
+        f"credit note {credit['number']} over {shop.money(credit['gross'])}"
     )
-
-
-def _money(shop: Shop, amount: str) -> str:
-    return f"{shop.company.currency} {Decimal(amount):,.2f}"
 
 
 def _words(state: str) -> str:

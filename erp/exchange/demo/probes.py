@@ -8,7 +8,7 @@ from erp.exchange.demo.client import Answer, Client, Json, UnexpectedAnswer
 from erp.exchange.demo.one_order import advance_payment
 from erp.exchange.demo.shop import Shop, plain
 
-_MUCH = Decimal(1_000_000)
+_MUCH, _CENT = Decimal(1_000_000), Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,10 @@ class Probe:
 
 
 def probe(shop: Shop, stranger: Client, other: Shop) -> list[Probe]:
-    """`other`: a second tenant, whose records must stay unseen. Raises UnexpectedAnswer."""
+    """`other`: a second tenant; neither sees the other's records. Raises UnexpectedAnswer."""
     return [
         _foreign(shop, other),
+        _foreign(other, shop),
         _keyless(stranger),
         _repeated(shop),
         _oversold(shop),
@@ -43,7 +44,8 @@ def _foreign(shop: Shop, other: Shop) -> Probe:
     told = [{**answer.body, **dict.fromkeys(_VARYING)} for answer in answers]
     if [answer.status for answer in answers] != [404, 404] or told[0] != told[1]:
         raise UnexpectedAnswer(f"{answers[0]} A foreign record must look like a missing one: {answers[1]}")
-    return Probe(f"read {other.company.name}'s invoice {theirs['number']}", _shown(answers[0]))
+    asked = f"{shop.company.slug} reads an invoice of {other.company.slug}"
+    return Probe(asked, f"{_shown(answers[0])}, as if it did not exist")
 
 
 #: What differs between two answers to the same question about different records.
@@ -77,7 +79,8 @@ def _oversold(shop: Shop) -> Probe:
 def _overallocated(shop: Shop) -> Probe:
     advance = shop.client.rows("/v1/payments", external_id="demo:advance")[0]
     settled = shop.client.get(f"/v1/payments/{advance['id']}")["allocations"][0]["document_id"]
-    body: Json = {"allocations": [{"invoice_id": settled, "amount": "0.01"}]}
+    too_much = f"{Decimal(advance['unallocated']) + _CENT:.2f}"
+    body: Json = {"allocations": [{"invoice_id": settled, "amount": too_much}]}
     path = f"/v1/payments/{advance['id']}/allocations"
     answer = shop.client.refused(path, body, "over-allocation", key=_fresh_key())
     return Probe(f"allocate one cent more of {advance['number']}", _shown(answer))
@@ -85,6 +88,9 @@ def _overallocated(shop: Shop) -> Probe:
 
 def _closed(shop: Shop) -> Probe:
     day = shop.calendar.old_day(15).isoformat()
+    period = shop.client.get("/v1/periods", start_date=shop.calendar.old.isoformat())["data"][0]
+    if period["state"] == "open":
+        return Probe(f"post on {day}, strictly", "not asked: somebody reopened the period")
     lines = [{"account": "@expense", "debit": "1.00"}, {"account": "@bank", "credit": "1.00"}]
     entry = {"date": day, "lines": lines, "strict_date": True}
     answer = shop.client.refused("/v1/journal-entries", entry, "period-closed", key=_fresh_key())

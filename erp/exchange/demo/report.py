@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
-from rich.columns import Columns
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +16,13 @@ from erp.exchange.demo.probes import Probe
 from erp.exchange.demo.shop import Shop, plain
 from erp.exchange.demo.waiting import Done
 
+_PLACES: Final = (
+    ("/v1", "the API; every request carries a key"),
+    ("/docs", "its reference, to read and to try in a browser"),
+    ("/schema/openapi.json", "the same as an OpenAPI 3.1 document"),
+    ("/problems", "every problem explained"),
+    ("/health/ready", "health"),
+)
 _TICK, _CROSS = Text("✓", style="green"), Text("✗", style="bold red")
 
 
@@ -27,17 +34,15 @@ class Chronicle:
     token: str
     done: Done
     figures: Figures
-    probes: list[Probe]
 
 
-def show_report(console: Console, address: Address, chronicles: Sequence[Chronicle]) -> bool:
+def show_report(console: Console, address: Address, chronicles: Sequence[Chronicle], probes: Sequence[Probe]) -> bool:
     """Print it all; whether every invariant holds."""
     _trade(console, chronicles)
-    console.print(Columns([_stock(one) for one in chronicles], padding=(0, 4)))
-    console.print()
-    console.print(Columns([_trial_balance(one) for one in chronicles], padding=(0, 4)))
+    for table in (*(_stock(one) for one in chronicles), *(_trial_balance(one) for one in chronicles)):
+        console.print(table, "")
     _after_the_answer(console, chronicles)
-    _refusals(console, chronicles[0])
+    _refusals(console, chronicles[0], probes)
     holds = _proof(console, chronicles)
     _next_steps(console, address, chronicles)
     return holds
@@ -57,9 +62,7 @@ def _trade(console: Console, chronicles: Sequence[Chronicle]) -> None:
         ("owed to suppliers", [one.figures.owed_by_us["total"] for one in chronicles]),
     ):
         table.add_row(text, *(cell for total in totals for cell in ("", _amount(total))))
-    console.print()
-    console.print(table)
-    console.print()
+    console.print("", table, "")
 
 
 def _stock(one: Chronicle) -> Table:
@@ -99,7 +102,7 @@ def _trial_balance(one: Chronicle) -> Table:
 
 
 def _after_the_answer(console: Console, chronicles: Sequence[Chronicle]) -> None:
-    console.print("\n[italic]What the workers did after the answers[/]")
+    console.print("[italic]What the workers did after the answers[/]")
     for one in chronicles:
         company, jobs = one.shop.company, one.figures.jobs
         states = ", ".join(f"{number} {state}" for state, number in sorted(jobs.items()))
@@ -112,15 +115,14 @@ def _after_the_answer(console: Console, chronicles: Sequence[Chronicle]) -> None
             console.print(Text.assemble("  ", _TICK, "  ", text))
 
 
-def _refusals(console: Console, one: Chronicle) -> None:
-    title = f"Asked of the API just now, as {one.shop.company.name}"
+def _refusals(console: Console, one: Chronicle, probes: Sequence[Probe]) -> None:
+    title = f"Asked of the API just now, with the key of {one.shop.company.slug} unless it says otherwise"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for row in one.probes:
+    for row in probes:
         table.add_row(Text(row.asked), Text(row.answered, style="yellow"))
-    console.print()
-    console.print(table)
+    console.print("", table)
 
 
 def _proof(console: Console, chronicles: Sequence[Chronicle]) -> bool:
@@ -133,17 +135,13 @@ def _proof(console: Console, chronicles: Sequence[Chronicle]) -> bool:
     table.add_column(overflow="fold")
     for checks in zip(*(proof["checks"] for proof in proofs), strict=True):
         table.add_row(*(_TICK if check["holds"] else _CROSS for check in checks), Text(checks[0]["rule"]))
-    console.print()
-    console.print(table)
+    console.print("", table)
     return all(proof["holds"] for proof in proofs)
 
 
 def _next_steps(console: Console, address: Address, chronicles: Sequence[Chronicle]) -> None:
     console.print("\n[italic]Where it is[/]")
-    for text, path in (
-        ("API", "/v1"), ("reference to read and try in a browser", "/docs"), ("OpenAPI 3.1", "/openapi.json"),
-        ("every problem explained", "/problems"), ("health", "/health/ready"),
-    ):  # fmt: skip
+    for path, text in _PLACES:
         console.print(f"  {address.url}{path}  [dim]{text}[/]", highlight=False, soft_wrap=True)
     console.print(
         "\n[italic]Try next, in a shell[/] [dim](the keys are the owners' and open everything of a tenant)[/]"

@@ -23,7 +23,7 @@ def sell_over_the_counter(shop: Shop) -> None:
     shop.client.bulk("payments", payments)
     net = sum((Decimal(invoice["net"]) for invoice in invoices.values()), Decimal(0))
     shop.tell(
-        f"sold {len(sales)} times over the counter in two months for {shop.company.currency} {net:,.2f} net; "
+        f"sold {len(sales)} times over the counter in two months for {shop.money(net)} net; "
         f"{len(payments)} of the invoices are paid"
     )
 

@@ -48,6 +48,10 @@ class Shop:
         """Lines of a document: product and quantity; the price is the product's own."""
         return [{"product_id": self.products[code], "quantity": plain(quantity)} for code, quantity in sold]
 
+    def money(self, amount: str | Decimal) -> str:
+        """An amount for a sentence."""
+        return f"{self.company.currency} {Decimal(amount):,.2f}"
+
     def purchase_lines(self, bought: Sequence[tuple[Item, Decimal]]) -> list[Json]:
         return [
             {"product_id": self.products[item.code], "quantity": plain(quantity), "unit_price": item.cost}

@@ -1,6 +1,7 @@
 """The story in its order, for one company: chapter after chapter, or nothing when it was told before."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from erp.exchange.demo.buying import stock_up
@@ -12,19 +13,36 @@ from erp.exchange.demo.shop import LAST_ENTRY, Shop
 
 Chapter = Callable[[Shop], None]
 
-#: In two acts, so that all baskets have time to expire: what is being done -> the chapter.
-FIRST_ACT: Final[tuple[tuple[str, Chapter], ...]] = (
-    ("writing down parties and products", write_masters),
-    ("paying in capital", pay_in_capital),
-    ("buying", stock_up),
-    ("filling a basket", fill_a_basket),
-)
-SECOND_ACT: Final[tuple[tuple[str, Chapter], ...]] = (
-    ("selling over the counter", sell_over_the_counter),
-    ("fulfilling orders", fulfil_orders),
-    ("following one order", follow_one_order),
-    ("keeping the stock room", keep_the_stock_room),
-    ("ending the month", end_the_month),
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """`chapters`: what is being done -> the chapter."""
+
+    title: str
+    chapters: tuple[tuple[str, Chapter], ...]
+
+
+#: Each act is played for every company before the next begins, so that all baskets have time to expire.
+ACTS: Final = (
+    Act(
+        "opens its books and buys",
+        (
+            ("writing down parties and products", write_masters),
+            ("paying in capital", pay_in_capital),
+            ("buying", stock_up),
+            ("filling a basket", fill_a_basket),
+        ),
+    ),
+    Act(
+        "sells and ends the month",
+        (
+            ("selling over the counter", sell_over_the_counter),
+            ("fulfilling orders", fulfil_orders),
+            ("following one order", follow_one_order),
+            ("keeping the stock room", keep_the_stock_room),
+            ("ending the month", end_the_month),
+        ),
+    ),
 )
 
 

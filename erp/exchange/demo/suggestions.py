@@ -28,7 +28,7 @@ def commands(address: Address, shop: Shop, other: Shop) -> list[tuple[str, str]]
         "confirm": True,
     }
     return [
-        ("the invoices that are open longest", _get(address, ours, "/v1/open-items?settled=false&limit=3")),
+        ("the invoices that are open longest", _get(address, ours, "/v1/open-items?open=true&limit=3")),
         (
             f"a box of {item.name}, ordered: sent twice, it is one order",
             _post(address, ours, "/v1/sales-orders", order),
@@ -51,4 +51,4 @@ def _post(address: Address, variable: str, path: str, body: Json) -> str:
 
 def _curl(address: Address, variable: str) -> str:
     trust = ' --cacert "$CA"' if address.authority is not None else ""
-    return f'curl -sS{trust} -H "Authorization: Bearer ${variable}"'
+    return f'curl -sS{trust} -w "\\n" -H "Authorization: Bearer ${variable}"'

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from erp.exchange.demo.client import UnexpectedAnswer
+from erp.exchange.demo.client import Json, UnexpectedAnswer
 from erp.exchange.demo.shop import Shop
 
 _PATIENCE = 60.0
@@ -42,10 +42,17 @@ def _look(shop: Shop) -> Done | None:
     if basket["state"] != "expired":
         return None
     period = shop.client.get("/v1/periods", start_date=shop.calendar.old.isoformat())["data"][0]
-    if period["snapshot_at"] is None:
+    if period["state"] != "open" and period["snapshot_at"] is None:
         return None
     return Done(
         notice=notices[0]["title"],
         basket=f"expired at {basket['expires_at'][11:19]}, freed at {basket['closed_at'][11:19]} UTC",
-        snapshot=f"balances of {period['start_date'][:7]} summed up at {period['snapshot_at'][11:19]} UTC",
+        snapshot=_snapshot(period),
     )
+
+
+def _snapshot(period: Json) -> str:
+    month = period["start_date"][:7]
+    if period["snapshot_at"] is None:
+        return f"{month} was reopened by somebody"
+    return f"balances of {month} summed up at {period['snapshot_at'][11:19]} UTC"

@@ -7,7 +7,8 @@ The rules, where the file leaves a choice:
 * Codes that are no goods (carriage, fees, discounts, vouchers) are services; every other code is stocked.
   Codes that differ in case are different products.
 * Opening stock: one purchase on the day before the first document brings, for every stocked code, as many
-  pieces as the file ever takes out. So stock suffices whatever the order in which documents arrive.
+  pieces as the file ever takes out, one at least. So stock suffices whatever the order in which documents
+  arrive, and goods that only ever come back have a cost to come back at.
 * The file knows no costs. The opening cost of a piece is half the lowest price it was ever sold at, at least
   one cent.
 * Prices carry no tax in the file; products are in the group without tax.
@@ -149,10 +150,10 @@ def opening_rows(
 ) -> Iterator[Row]:
     """The opening purchases. `source` names the file: another file brings its own opening stock."""
     lines = [
-        {"product_id": product_ids[product_key(one.code)], "quantity": _plain(one.taken_out),
+        {"product_id": product_ids[product_key(one.code)], "quantity": _plain(max(one.taken_out, Decimal(1))),
          "unit_price": _plain(one.cost)}
         for one in found
-        if one.stocked and one.taken_out > 0
+        if one.stocked
     ]  # fmt: skip
     for part, start in enumerate(range(0, len(lines), _LINES_PER_RECEIPT), 1):
         key = f"opening:{source}:{part}"

@@ -75,7 +75,7 @@ async def test_lists_of_the_money_slices_filter_and_page(tenant: Tenant) -> None
     assert len(numbers) == 3
     filters: Any
     for path, filters in {
-        "/v1/open-items": {"settled": "false", "party_id": party, "side": "receivable"},
+        "/v1/open-items": {"open": "true", "party_id": party, "side": "receivable"},
         "/v1/payments": {"direction": "in", "sort": "-number", "count": "exact"},
         "/v1/journal-entries": {"journal": "sales", "sort": "-number"},
         "/v1/periods": {"state": "open", "count": "estimated"},

@@ -54,7 +54,7 @@ async def billed(
 
 
 async def billed_together(
-    shop: Shop, *lines: Any, number: str = "S-1", on: date = MARCH, **more: Any
+    shop: Shop, *lines: SupplierBillLineInput, number: str = "S-1", on: date = MARCH, **more: Any
 ) -> SupplierBillView:
     data = CreateSupplierBillInput(
         party_id=shop.supplier, supplier_number=number, lines=list(lines) or None, date=on, **more

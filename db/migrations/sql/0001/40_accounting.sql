@@ -249,7 +249,7 @@ CREATE TABLE open_items (
     CONSTRAINT open_items_settled_check CHECK ((settled_on IS NOT NULL) = (open_amount = 0))
 );
 -- Ageing reads what is open, and what was settled after the day asked for; never a tenant's whole history.
-CREATE INDEX open_items_open ON open_items (tenant_id, side, due_date, id) WHERE settled_on IS NULL;
+CREATE INDEX open_items_open ON open_items (tenant_id, due_date, id) WHERE settled_on IS NULL;
 CREATE INDEX open_items_settled ON open_items (tenant_id, side, settled_on) WHERE settled_on IS NOT NULL;
 CREATE INDEX open_items_by_due ON open_items (tenant_id, due_date, id);
 CREATE INDEX open_items_by_party ON open_items (tenant_id, party_id, due_date, id);

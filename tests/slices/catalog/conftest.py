@@ -1,0 +1,4 @@
+from tests.slices.accounting.books import books_database, books_pool, books_reads, unguarded_database
+from tests.slices.inventory.shop import shop
+
+__all__ = ["books_database", "books_pool", "books_reads", "shop", "unguarded_database"]

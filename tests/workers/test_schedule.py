@@ -1,0 +1,167 @@
+"""What the clock asks for: once a slot, once a tenant's day, and only where something is due."""
+
+import asyncio
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import pytest
+
+from tenancy.platform import PlatformDatabase
+from tests.workers.conftest import Newcomer, Tables
+from workers.lease import Lease
+from workers.schedule import TASKS, Schedule, Task, daily, dropping, due_days
+from workers.schedule_repository import DROP_JOBS, DROP_KEYS
+
+pytestmark = pytest.mark.usefixtures("clean")
+
+EARLY = Task("probe.daily", 300.0, fill=daily("probe.quick", time(0)))
+
+
+@pytest.fixture
+async def lease(platform: PlatformDatabase) -> Lease:
+    lease = Lease(platform, "coordinator", "me", ttl=30)
+    assert await lease.take()
+    return lease
+
+
+async def run_slot(platform: PlatformDatabase, lease: Lease, tables: Tables, *tasks: Task) -> None:
+    """As if the next slot had come."""
+    tables.rows("DELETE FROM cron_runs")
+    await Schedule(platform, lease, tasks).tick()
+
+
+def asked_for(tables: Tables, caller: Any) -> list[dict[str, Any]]:
+    return tables.rows("SELECT * FROM jobs WHERE tenant_id = %(id)s ORDER BY created_at", id=caller.tenant.id)
+
+
+async def test_a_daily_job_is_asked_for_once_a_day_whoever_looks_how_often(
+    platform: PlatformDatabase, lease: Lease, tables: Tables, newcomer: Newcomer
+) -> None:
+    caller, resting = newcomer(), newcomer(state="suspended")
+    for _ in range(3):
+        await run_slot(platform, lease, tables, EARLY)
+    [job] = asked_for(tables, caller)
+    assert (job["kind"], job["queue"], job["slot"]) == ("probe.quick", "low", datetime.now(UTC).date().isoformat())
+    assert asked_for(tables, resting) == []
+    # Done or not: the day has had its job. Another day gets another.
+    tables.rows("UPDATE jobs SET state = 'done', finished_at = now()")
+    await run_slot(platform, lease, tables, EARLY)
+    assert len(asked_for(tables, caller)) == 1
+    tables.rows("UPDATE jobs SET slot = '2020-01-01'")
+    await run_slot(platform, lease, tables, EARLY)
+    assert len(asked_for(tables, caller)) == 2
+
+
+async def test_a_slot_whose_work_fails_is_not_taken(
+    platform: PlatformDatabase, lease: Lease, tables: Tables, newcomer: Newcomer
+) -> None:
+    async def broken(session: Any, slot: Any) -> int:
+        raise LookupError("nothing there")
+
+    schedule = Schedule(platform, lease, (Task("probe.broken", 3600.0, fill=broken), EARLY))
+    caller = newcomer()
+    with pytest.raises(LookupError):
+        await schedule.tick()
+    assert tables.value("SELECT count(*) FROM cron_runs WHERE job = 'probe.broken'") == 0
+    assert len(asked_for(tables, caller)) == 1  # the others have had their turn
+
+
+async def test_a_deposed_leader_takes_no_slot(
+    platform: PlatformDatabase, lease: Lease, tables: Tables, newcomer: Newcomer
+) -> None:
+    caller = newcomer()
+    tables.rows("UPDATE leases SET expires_at = now() - interval '1 second'")
+    assert await Lease(platform, "coordinator", "another", ttl=30).take()
+    assert lease.held  # as far as it knows
+    await run_slot(platform, lease, tables, EARLY)
+    assert tables.value("SELECT count(*) FROM cron_runs") == 0
+    assert asked_for(tables, caller) == []
+
+
+async def test_a_reservation_that_is_due_makes_one_job_for_its_tenant(
+    platform: PlatformDatabase, lease: Lease, tables: Tables, newcomer: Newcomer
+) -> None:
+    due, not_due, done = newcomer(), newcomer(), newcomer()
+    tables.rows("SET session_replication_role = replica")  # rows without the products they would need
+    for caller, expires, state in ((due, -60, "active"), (not_due, 60, "active"), (done, -60, "expired")):
+        for _ in range(3):
+            tables.rows(
+                "INSERT INTO reservations (tenant_id, id, product_id, location_id, state, quantity, open_quantity,"
+                " expires_at, source_type, closed_at) VALUES (%(id)s, gen_random_uuid(), gen_random_uuid(),"
+                " gen_random_uuid(), %(state)s, 1, %(open)s, now() + %(expires)s * interval '1 second', 'manual',"
+                " %(closed)s)",
+                id=caller.tenant.id, state=state, expires=expires, open=int(state == "active"),
+                closed=None if state == "active" else datetime.now(UTC),
+            )  # fmt: skip
+    tables.rows("SET session_replication_role = origin")
+    for _ in range(2):  # the second time the first one's job is still unfinished
+        await run_slot(platform, lease, tables, TASKS[0])
+    assert [job["kind"] for job in asked_for(tables, due)] == ["reservation_expiry"]
+    assert asked_for(tables, not_due) == asked_for(tables, done) == []
+    tables.rows("DELETE FROM reservations WHERE source_type = 'manual' AND reference = ''")
+
+
+async def test_old_answers_and_finished_jobs_are_cleaned_up_and_nothing_else(
+    platform: PlatformDatabase, tables: Tables, newcomer: Newcomer
+) -> None:
+    caller = newcomer()
+    for number in range(4):
+        tables.rows(
+            "INSERT INTO idempotency_keys"
+            " (tenant_id, principal_id, key, fingerprint, status, body, headers, created_at)"
+            " VALUES (%(id)s, %(id)s, %(key)s, '', 200, '', '{}', now() - %(age)s * interval '1 hour')",
+            id=caller.tenant.id, key=f"key-number-{number:05}", age=70 + number,
+        )  # fmt: skip
+    assert await dropping(DROP_KEYS, timedelta(hours=72))(platform) == 2
+    kept = tables.rows("SELECT key FROM idempotency_keys WHERE tenant_id = %(id)s", id=caller.tenant.id)
+    assert sorted(row["key"] for row in kept) == ["key-number-00000", "key-number-00001"]
+    for state in ("done", "discarded", "failed"):
+        for days in (1, 40):
+            tables.rows(
+                "INSERT INTO jobs (tenant_id, id, kind, state, finished_at)"
+                " VALUES (%(id)s, gen_random_uuid(), 'probe.quick', %(state)s, now() - %(days)s * interval '1 day')",
+                id=caller.tenant.id, state=state, days=days,
+            )  # fmt: skip
+    tables.rows(
+        "INSERT INTO job_rows (tenant_id, job_id, row_no, body)"
+        " SELECT tenant_id, id, 1, '' FROM jobs WHERE state = 'done'"
+    )
+    assert await dropping(DROP_JOBS, timedelta(days=30))(platform) == 2
+    left = sorted(row["state"] for row in asked_for(tables, caller))
+    assert left == ["discarded", "done", "failed", "failed"]
+    assert tables.value("SELECT count(*) FROM job_rows") == 1
+
+
+async def test_eight_schedules_of_one_term_do_each_slot_once(
+    platform: PlatformDatabase, lease: Lease, tables: Tables, newcomer: Newcomer
+) -> None:
+    caller = newcomer()
+    tasks = tuple(Task(f"probe.task-{n}", 3600.0, fill=daily(f"probe.kind-{n}", time(0))) for n in range(5))
+    await asyncio.gather(*(Schedule(platform, lease, tasks).tick() for _ in range(8)))
+    assert tables.value("SELECT count(*) FROM cron_runs") == 5
+    assert len(asked_for(tables, caller)) == 5
+
+
+def test_a_zone_has_its_day_when_its_own_clock_says_so() -> None:
+    now = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)  # summer time begins in Berlin half an hour later
+    zones = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/New_York", "Pacific/Auckland", "Mars/Olympus"]
+    assert due_days(zones, now, time(4)) == {
+        "Asia/Kathmandu": date(2026, 3, 29),  # 06:15
+        "America/New_York": date(2026, 3, 28),  # 20:30
+        "Pacific/Auckland": date(2026, 3, 29),  # 13:30
+    }
+
+
+def test_every_zone_has_every_day_once() -> None:
+    """Asked every quarter of an hour over a year with both changes of the clock: no day left out, none twice."""
+    for zone in ("Europe/London", "Australia/Lord_Howe"):
+        seen: dict[date, int] = {}
+        begin = datetime(2026, 1, 1, tzinfo=UTC)
+        last = None
+        for minutes in range(0, 365 * 24 * 60, 15):
+            day = due_days([zone], begin + timedelta(minutes=minutes), time(4)).get(zone)
+            if day is not None and day != last:
+                seen[day] = seen.get(day, 0) + 1
+                last = day
+        assert set(seen.values()) == {1}
+        assert len(seen) >= 365
