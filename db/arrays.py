@@ -26,7 +26,7 @@ def _json(value: Jsonb) -> str:
 
 _ELEMENT: dict[type, Callable[[Any], str]] = {
     type(None): lambda _: "NULL",
-    UUID: str,
+    UUID: lambda value: f"{value.int:032x}",  # half the price of its text with hyphens
     Decimal: str,
     int: str,
     bool: lambda value: "t" if value else "f",

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from psycopg import AsyncConnection, OperationalError, waiting
 from psycopg.abc import Transformer
 from psycopg.adapt import PyFormat
-from psycopg.adapt import Transformer as new_transformer
+from psycopg.adapt import Transformer as DriverTransformer
 from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus, Format
 from psycopg.pq.abc import PGconn, PGresult
@@ -44,7 +44,7 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
     def remembered(self) -> "_Memory":
         memory: _Memory | None = self.__dict__.get("_flush_memory")
         if memory is None:
-            memory = self.__dict__["_flush_memory"] = _Memory(new_transformer(self))
+            memory = self.__dict__["_flush_memory"] = _Memory(DriverTransformer(self))
         return memory
 
 
@@ -113,9 +113,7 @@ def _adapted(memory: _Memory, statement: Bound[Any], prepares: bool) -> _Ready:
     return _Ready(sql, values, types, formats, name, prepare)
 
 
-def _dumped(
-    transformer: Transformer, parameters: list[Any]
-) -> tuple[list[Any], tuple[int, ...], list[Format]]:
+def _dumped(transformer: Transformer, parameters: list[Any]) -> tuple[list[Any], tuple[int, ...], list[Format]]:
     """Values, type oids and formats. Arrays go as text of unknown type: every one of them is cast in its SQL."""
     arrays = {at: text for at, value in enumerate(parameters) if type(value) is list
               if (text := array_literal(value)) is not None}  # fmt: skip

@@ -71,6 +71,7 @@ class ReplicaSet:
         self._interval = interval
         self._on_sample = on_sample
         self._turn = itertools.count()
+        self._used = 0.0
         self._samples: deque[tuple[float, int]] = deque(maxlen=600)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -80,6 +81,7 @@ class ReplicaSet:
         The same `reader` gets the same replica while the set of candidates stays the same: a replica's
         replay only moves forward, so the reader never sees time run backwards. Without it: round-robin.
         """
+        self._used = time.monotonic()
         eligible = [r for r in self.replicas if r.healthy and r.lag_seconds <= self._max_lag]
         if not eligible:
             return None
@@ -97,15 +99,20 @@ class ReplicaSet:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    @property
+    def _busy(self) -> bool:
+        """Whether anybody read lately; a process that does not read looks ten times less often."""
+        return time.monotonic() - self._used < 2.0
+
     async def _watch(self, replica: Replica) -> None:
         while True:
             await self._look_at(replica)
-            await asyncio.sleep(self._interval if replica.healthy else self._interval * 5)
+            await asyncio.sleep(self._interval if replica.healthy and self._busy else self._interval * 10)
 
     async def _watch_primary(self) -> None:
         while self.replicas:
             await self._look_at_primary()
-            await asyncio.sleep(self._interval * 5)
+            await asyncio.sleep(self._interval * (5 if self._busy else 10))
 
     async def _look_at(self, replica: Replica) -> None:
         try:

@@ -39,8 +39,8 @@ from fleet.metrics import build_info
 VERSION: Final = package_version("erp-backend")
 
 SLICES: Final = (
-    tenants, parties, catalog, pricing, accounting, inventory, invoicing, payments, sales, purchasing, jobs, reporting,
-    imports,
+    tenants, parties, catalog, pricing, accounting, inventory, invoicing, payments, sales, purchasing, jobs,
+    imports, reporting,
 )  # fmt: skip
 COMMANDS: Final[tuple[Command, ...]] = tuple(command for module in SLICES for command in module.COMMANDS)
 

@@ -18,15 +18,18 @@ from db.replicas import Replica, ReplicaSet
 from erp.settings import Settings
 from fleet.metrics import (
     db_transaction_retries_total,
+    idempotency_total,
     observe_lock,
+    observe_transaction,
     rate_limit_local_total,
+    read_routing_total,
     replica_eligible,
     replica_lag_seconds,
     watch_pool,
 )
 from fleet.tracing import Tracing, configure_tracing, record_flush
 from tenancy.admission import Gatekeeper
-from tenancy.database import TenantDatabase
+from tenancy.database import Observers, TenantDatabase
 from tenancy.identity import Identity
 from tenancy.locks import LockService
 from tenancy.platform import PlatformDatabase
@@ -109,10 +112,19 @@ def build_runtime(settings: Settings, *, bounds: Bounds | None = None, deadline:
     database = TenantDatabase(
         primary,
         locks=locks,
-        reads=TenantReads(primary, replicas, primary_budget=max(2, settings.pool_size // 2)),
+        reads=TenantReads(
+            primary,
+            replicas,
+            primary_budget=max(2, settings.pool_size // 2),
+            observe=lambda target, reason: read_routing_total.at(target, reason).inc(),
+        ),
         bounds=bounds,
         deadline=deadline,
-        on_retry=lambda reason: db_transaction_retries_total.at(reason).inc(),
+        observers=Observers(
+            transaction=observe_transaction,
+            key=lambda outcome: idempotency_total.at(outcome).inc(),
+            retry=lambda reason: db_transaction_retries_total.at(reason).inc(),
+        ),
     )
     return Runtime(
         settings=settings,

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -57,6 +58,19 @@ def _claim_number(tenant_id: UUID, principal_id: UUID, key: str) -> int:
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Observers:
+    """Told what becomes of transactions, idempotency keys and retries; for metrics, so they must not raise.
+
+    `transaction`: committed, refused, retried, contention, unknown or failed, and the seconds it took. `key`:
+    stored, replayed, reused or in_flight. `retry`: the collision's name.
+    """
+
+    transaction: Callable[[str, float], None] = lambda outcome, seconds: None
+    key: Callable[[str], None] = lambda outcome: None
+    retry: Callable[[str], None] = lambda reason: None
+
+
 class TenantDatabase:
     """Runs commands in transactions of one tenant on the primary.
 
@@ -73,20 +87,20 @@ class TenantDatabase:
         reads: TenantReads,
         bounds: Bounds | None = None,
         deadline: float = 15.0,
-        on_retry: Callable[[str], None] = lambda reason: None,
+        observers: Observers | None = None,
     ) -> None:
         self._pool = pool
         self._locks = locks
         self._reads = reads
         self._bounds = bounds or Bounds()
         self._deadline = deadline
-        self._on_retry = on_retry
+        self._observers = observers or Observers()
 
     def bounded(self, bounds: Bounds, deadline: float) -> "TenantDatabase":
         """The same database with other time limits (workers may take longer than requests)."""
         return TenantDatabase(
             self._pool, locks=self._locks, reads=self._reads, bounds=bounds, deadline=deadline,
-            on_retry=self._on_retry,
+            observers=self._observers,
         )  # fmt: skip
 
     async def read(
@@ -102,9 +116,7 @@ class TenantDatabase:
         self, caller: Caller, *statements: Bound[Any], consistency: int | None = None
     ) -> tuple[tuple[list[Any], ...], int]:
         """As `read`, and the position a later read must have replayed not to see older data."""
-        return await self._reads.read_with_position(
-            caller.tenant.id, caller.principal_id, statements, consistency
-        )
+        return await self._reads.read_with_position(caller.tenant.id, caller.principal_id, statements, consistency)
 
     async def run(self, caller: Caller, command: Callable[[UnitOfWork], Awaitable[T]]) -> Committed[T]:
         """One command in one transaction. Raises DomainError."""
@@ -138,14 +150,20 @@ class TenantDatabase:
             return replace(answer, position=await work.commit())
 
         try:
-            return await self._attempt(caller, once, idempotency, expected_version)
+            answer = await self._attempt(caller, once, idempotency, expected_version)
         except Replayed as replayed:
             assert idempotency is not None
-            return _replay(replayed.stored, idempotency)
+            return self._replay(replayed.stored, idempotency)
+        except IdempotencyInFlight:
+            self._observers.key("in_flight")
+            raise
         except DomainError as refusal:
             if idempotency is None or not _final(refusal):
                 raise
             return await self._refuse(caller, idempotency, refusal, encode_error)
+        if idempotency is not None:
+            self._observers.key("stored")
+        return answer
 
     async def _remembered(
         self,
@@ -189,7 +207,14 @@ class TenantDatabase:
         try:
             return await self._attempt(caller, once, idempotency, None)
         except Replayed as replayed:
-            return _replay(replayed.stored, idempotency)
+            return self._replay(replayed.stored, idempotency)
+
+    def _replay(self, stored: StoredAnswer, idempotency: Idempotency) -> Answer:
+        if bytes(stored.fingerprint) != idempotency.fingerprint:
+            self._observers.key("reused")
+            raise IdempotencyKeyReused(key=idempotency.key)
+        self._observers.key("replayed")
+        return Answer(stored.status, bytes(stored.body), stored.headers, replayed=True)
 
     @staticmethod
     def _store(work: UnitOfWork, idempotency: Idempotency, answer: Answer) -> None:
@@ -211,8 +236,9 @@ class TenantDatabase:
             try:
                 return await self._once(caller, once, idempotency, expected_version)
             except RETRYABLE as collision:
-                self._on_retry(type(collision).__name__)
+                self._observers.retry(type(collision).__name__)
                 await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))
+        self._observers.transaction("contention", 0.0)
         raise Contention(attempts=_ATTEMPTS, retry_after=1)
 
     async def _once(
@@ -230,15 +256,24 @@ class TenantDatabase:
             self._pool, caller, database=self, locks=self._locks, bounds=self._bounds, claim=claim,
             expected_version=expected_version,
         )  # fmt: skip
+        started, outcome = time.perf_counter(), "failed"
         try:
             async with asyncio.timeout(self._deadline):
                 result = await once(work)
+            outcome = "committed"
         except Error as error:
-            raise self._explained(error, work, idempotency) from error
+            explained = self._explained(error, work, idempotency)
+            outcome = _outcome(explained)
+            raise explained from error
         except TimeoutError as error:
+            outcome = "unknown" if work.committing else "failed"
             raise (OutcomeUnknown if work.committing else StatementTimeout)(retry_after=1) from error
+        except (DomainError, Replayed) as refusal:
+            outcome = _outcome(refusal)
+            raise
         finally:
             await asyncio.shield(work.end())
+            self._observers.transaction(outcome, time.perf_counter() - started)
         await work.run_after_commit()
         return result
 
@@ -253,12 +288,14 @@ class TenantDatabase:
         return refusal or error
 
 
+def _outcome(failure: BaseException) -> str:
+    if isinstance(failure, RETRYABLE):
+        return "retried"
+    if isinstance(failure, OutcomeUnknown):
+        return "unknown"
+    return "refused" if isinstance(failure, DomainError | Replayed) else "failed"
+
+
 def _final(refusal: DomainError) -> bool:
     """Whether repeating the request would be refused again: only then the refusal is kept."""
     return refusal.status < 500 and not refusal.retryable and refusal.status not in (401, 403, 412, 413, 429)
-
-
-def _replay(stored: StoredAnswer, idempotency: Idempotency) -> Answer:
-    if bytes(stored.fingerprint) != idempotency.fingerprint:
-        raise IdempotencyKeyReused(key=idempotency.key)
-    return Answer(stored.status, bytes(stored.body), stored.headers, replayed=True)

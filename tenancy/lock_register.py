@@ -68,7 +68,7 @@ class LockRegister:
         cursor = 0
         for _ in range(_SCAN_STEPS):
             cursor, keys = await self._redis.scan(cursor, match=pattern, count=_SCAN_STEP)
-            yield [key.decode() for key in keys], cursor == 0
+            yield [key.decode() if isinstance(key, bytes) else key for key in keys], cursor == 0
             if cursor == 0:
                 return
 

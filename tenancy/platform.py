@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from psycopg import Error
 
 from db.failures import explain
-from db.pool import Connection, Pool, flush
+from db.pipeline import Connection
+from db.pool import Pool, flush
 from db.statement import Bound
 
 T = TypeVar("T")

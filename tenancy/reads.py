@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,8 @@ import psycopg
 
 from db.consistency import PRIMARY_ONLY, parse_lsn
 from db.errors import DomainError, PrimaryUnavailable, ReadUnavailable, StatementTimeout
-from db.pool import Connection, Pool, flush
+from db.pipeline import Connection
+from db.pool import Pool, flush
 from db.replicas import Replica, ReplicaSet
 from db.statement import Bound
 from tenancy.work import Bounds, scoped, settings_of
@@ -40,12 +42,14 @@ class TenantReads:
         bounds: Bounds | None = None,
         catch_up: float = 0.05,
         primary_budget: int = 8,
+        observe: Callable[[str, str], None] = lambda target, reason: None,
     ) -> None:
         self._primary = primary
         self._replicas = replicas
         self._bounds = bounds or Bounds(statement_timeout=5_000, lock_timeout=1_000)
         self._catch_up = catch_up
         self._primary_turns = asyncio.Semaphore(primary_budget)
+        self._observe = observe
 
     async def read(
         self, tenant_id: UUID, reader: UUID, statements: tuple[Bound[Any], ...], after: int | None
@@ -70,16 +74,23 @@ class TenantReads:
         tell_position: bool,
     ) -> tuple[tuple[list[Any], ...], int]:
         body = self._body(tenant_id, statements)
-        for _ in range(len(self._replicas.replicas)):
+        reason = "asked" if after == PRIMARY_ONLY else "none_eligible"
+        for attempt in range(len(self._replicas.replicas)):
             replica = await self._current_replica(after, reader)
             if replica is None:
+                reason = reason if after in (None, PRIMARY_ONLY) else "behind"
                 break
             try:
-                return await self._on(replica.pool, body, _REPLAYED if tell_position else None)
+                results = await self._on(replica.pool, body, _REPLAYED if tell_position else None)
             except psycopg.errors.QueryCanceled as error:
                 raise StatementTimeout(retry_after=1) from error
             except _ELSEWHERE:
                 replica.eject()
+                reason = "failed_over"
+                continue
+            self._observe("replica", "failed_over" if attempt else "current")
+            return results
+        self._observe("primary", reason)
         return await self._on_primary(body, _WRITTEN if tell_position else None)
 
     def _body(self, tenant_id: UUID, statements: tuple[Bound[Any], ...]) -> list[Bound[Any]]:

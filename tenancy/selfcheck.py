@@ -12,9 +12,7 @@ PLATFORM_TABLES = frozenset({"alembic_version", "leases", "cron_runs"})
 
 _FENCE = "tenant_id = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid"
 
-_ROLE: Bound[Any] = Bound(
-    "SELECT rolname, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user", {}
-)
+_ROLE: Bound[Any] = Bound("SELECT rolname, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user", {})
 _TABLES: Bound[Any] = Bound(
     "SELECT c.relname, EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id'"
     " AND a.attnotnull AND NOT a.attisdropped), c.relrowsecurity, c.relforcerowsecurity,"

@@ -100,9 +100,7 @@ idempotency_keys = Table(
     Column("created_at", DateTime(timezone=True)),
 )  # fmt: skip
 
-_event = rows_of(
-    event_ids=Uuid, aggregate_types=Text, aggregate_ids=Uuid, versions=Integer, types=Text, datas=JSONB
-)
+_event = rows_of(event_ids=Uuid, aggregate_types=Text, aggregate_ids=Uuid, versions=Integer, types=Text, datas=JSONB)
 _ADD_EVENTS = Statement(
     insert(events).from_select(
         ["tenant_id", "event_id", "aggregate_type", "aggregate_id", "version", "type", "data",

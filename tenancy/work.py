@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from db.consistency import parse_lsn
 from db.errors import OutcomeUnknown
 from db.identifiers import new_id
-from db.pool import Connection, Pool, flush
+from db.pipeline import Connection
+from db.pool import Pool, flush
 from db.statement import Bound
 from tenancy.caller import Caller, TenantFacts
 from tenancy.errors import VersionConflict

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import deque
+from functools import partial
 from typing import Any, NamedTuple
 
 from redis.exceptions import RedisError
@@ -111,9 +112,9 @@ class WriteMemory:
             REMEMBER.post(self._channel, [entry.key for entry in young], *arguments, done=done)
         bumps, self._bumps = self._bumps, set()
         for key in bumps:
-            self._channel.send("INCR", key).add_done_callback(lambda reply, key=key: self._bumped(key, reply, loop))
+            self._channel.send("INCR", key).add_done_callback(partial(self._bumped, key, loop))
 
-    def _bumped(self, key: str, reply: asyncio.Future[Any], loop: asyncio.AbstractEventLoop) -> None:
+    def _bumped(self, key: str, loop: asyncio.AbstractEventLoop, reply: asyncio.Future[Any]) -> None:
         if reply.cancelled() or reply.exception() is not None:
             self._bumps.add(key)
             self._schedule(loop, AGAIN_SECONDS)

@@ -80,9 +80,7 @@ class JobContext:
 
         return await self._guarded(command, advance)
 
-    async def _guarded(
-        self, command: Callable[[UnitOfWork], Awaitable[T]], end: Callable[[T], Bound[Any]]
-    ) -> T:
+    async def _guarded(self, command: Callable[[UnitOfWork], Awaitable[T]], end: Callable[[T], Bound[Any]]) -> T:
         async def guarded(work: UnitOfWork) -> T:
             value = await command(work)
             # Last, so that the command keeps its own shape. The row stays locked until the commit: nobody

@@ -56,9 +56,7 @@ class Coordinator:
         self._settings = settings
         self._lease = lease
         self._gauges = Gauges(platform)
-        self._relay = Relay(
-            platform, redis, batch=settings.relay_batch, stream_length=settings.stream_length
-        )
+        self._relay = Relay(platform, redis, batch=settings.relay_batch, stream_length=settings.stream_length)
         self._dispatcher = Dispatcher(platform, broker, settings)
 
     async def run(self, ending: asyncio.Event) -> None:

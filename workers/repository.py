@@ -230,4 +230,3 @@ BACKLOG: Statement[Backlog] = Statement(
 FAILED = Statement(
     select(jobs.c.queue, func.count()).where(jobs.c.state == literal_column("'failed'")).group_by(jobs.c.queue)
 )
-

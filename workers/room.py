@@ -58,8 +58,9 @@ class EngineRoom(Middleware):
     # -- what Dramatiq calls, in its own threads ------------------------------------------------
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
-        worker.queue_prefetch = self._worker_settings.queue_prefetch
-        worker.delay_prefetch = self._worker_settings.queue_prefetch  # nothing of ours is delayed in Redis
+        # What one process holds another cannot work on, so it holds little more than it can do at once.
+        worker.queue_prefetch = worker.worker_threads + self._worker_settings.queue_ahead
+        worker.delay_prefetch = 1  # nothing of ours is delayed in Redis
         worker.worker_timeout = self._worker_settings.queue_poll_ms
         _on_loop(self._begin())
 
@@ -91,9 +92,9 @@ class EngineRoom(Middleware):
     async def _open(self, runtime: Runtime) -> None:
         try:
             await _open_patiently(runtime)
-        except FencesDown as error:
-            # Running one job for the wrong tenant is worse than running none.
-            log.critical("tenants are not fenced from each other; this worker runs nothing", reason=str(error))
+        except Exception:
+            # Fences that are down, above all: running one job for the wrong tenant is worse than running none.
+            log.exception("this worker cannot start")
             os.kill(os.getpid(), signal.SIGTERM)
             return
         settings = self._worker_settings

@@ -83,14 +83,14 @@ class Runner:
                 job_id=str(claim.id), attempt=claim.attempts, queue=claim.queue,
             ),
         ):  # fmt: skip
-            if tenant.state != "active":
-                await self._hand_back(claim, _SUSPENDED_REST)
-            else:
+            if tenant.state == "active":
                 await self._attempt(claim, tenant)
+            elif tenant.state == "closed":
+                await self._fail(claim, Failure("tenant-closed", "The tenant is closed.", "", final=True))
+            else:
+                await self._hand_back(claim, _SUSPENDED_REST)
 
-    async def _claim(
-        self, session: PlatformSession, tenant_id: UUID, job_id: UUID
-    ) -> tuple[Claim, TenantRow] | None:
+    async def _claim(self, session: PlatformSession, tenant_id: UUID, job_id: UUID) -> tuple[Claim, TenantRow] | None:
         lease = timedelta(seconds=self._settings.job_lease)
         claims, facts = await session.load(
             CLAIM(tenant=tenant_id, job_id=job_id, kinds=list(self._kinds), lease=lease), TENANT_OF(tenant=tenant_id)

@@ -26,7 +26,8 @@ class WorkerSettings:
     queue_heartbeat_ms: int = 15_000
     #: Out of a million commands, how many look for messages of dead workers.
     queue_maintenance_chance: int = 100_000
-    queue_prefetch: int = 2
+    #: Messages a worker process holds beyond those its threads work on.
+    queue_ahead: int = 1
     queue_poll_ms: int = 100
     dispatch_poll: float = 0.2
     sweep_poll: float = 1.0

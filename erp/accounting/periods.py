@@ -10,6 +10,7 @@ from db.identifiers import new_id
 from erp.accounting.repository import (
     ADD_PERIODS,
     ADD_SNAPSHOT,
+    CLOSE_GATE,
     DROP_SNAPSHOT,
     LOCK_PERIOD,
     MARK_SNAPSHOT,
@@ -54,7 +55,7 @@ async def create_periods(work: UnitOfWork, data: CreatePeriodsInput) -> PeriodsV
 
 
 async def close_period(work: UnitOfWork, period_id: UUID, data: ClosePeriodInput) -> PeriodView:
-    """Close a period. FOR UPDATE waits for every posting that holds it FOR SHARE; later ones see it closed."""
+    """Close a period. Waits for the postings under way, which hold it FOR SHARE; later ones see it closed."""
     return await _move(work, period_id, data.state, data.reason)
 
 
@@ -66,7 +67,7 @@ async def reopen_period(work: UnitOfWork, period_id: UUID, data: ReopenPeriodInp
 
 
 async def _move(work: UnitOfWork, period_id: UUID, state: str, reason: str) -> PeriodView:
-    [found] = await work.load(LOCK_PERIOD(id=period_id))
+    _, found = await work.load(CLOSE_GATE(), LOCK_PERIOD(id=period_id))
     if not found:
         raise NotFound(period_id=str(period_id))
     before = found[0]

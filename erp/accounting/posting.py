@@ -23,7 +23,7 @@ from erp.accounting.errors import (
     RoundingTooLarge,
 )
 from erp.accounting.repository import ADD_ENTRY, ADD_LINES, OPEN_PERIOD, ROLES, PeriodRow, RoleRow
-from erp.kernel.money import exponent
+from erp.kernel.money import exponent, round_money
 from tenancy.work import UnitOfWork
 
 __all__ = [
@@ -125,10 +125,14 @@ def save_entry(
 ) -> None:
     """Queue one balanced entry: posting `i` becomes line `i + 1`. Two statements, however many lines.
 
-    Raises EntryTooShort and EntryUnbalanced; the database checks both again at COMMIT.
+    Raises EntryTooShort and EntryUnbalanced (the database checks both again at COMMIT), and ValueError for an amount
+    with more decimals than the currency has.
     """
     check_balanced(postings)
     amounts = [posting.amount for posting in postings]
+    currency = work.tenant.base_currency
+    if any(round_money(amount, currency) != amount for amount in amounts):
+        raise ValueError(f"{number}: amounts are rounded to {currency} before they are posted")
     work.save(
         ADD_ENTRY(
             id=entry_id, number=number, journal=journal, period_id=ledger.period_id, date=ledger.date,
@@ -137,7 +141,7 @@ def save_entry(
             created_by=work.caller.principal_id, created_at=work.now,
         ),
         ADD_LINES(
-            entry_id=entry_id, date=ledger.date, currency=work.tenant.base_currency,
+            entry_id=entry_id, date=ledger.date, currency=currency,
             line_nos=list(range(1, len(postings) + 1)),
             accounts=[ledger.account(posting.account) for posting in postings],
             amounts=amounts,

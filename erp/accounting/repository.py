@@ -89,6 +89,9 @@ class LineRow(NamedTuple):
     text: str
 
 
+#: One gate a tenant. Postings pass it shared, a closing takes it alone: unlike row locks it is first come, first
+#: served, so a closing is not overtaken for ever by postings that each share the period's row with the last.
+_gate = func.hashtextextended(cast(TENANT, Text), 40)
 _on = cast(bindparam("on"), SqlDate)
 _holder = periods.alias("holder")
 
@@ -101,6 +104,7 @@ OPEN_PERIOD: Statement[PeriodRow] = Statement(
         periods.c.end_date,
         exists().where(_holder.c.tenant_id == TENANT, _holder.c.start_date <= _on, _holder.c.end_date >= _on),
     )
+    .select_from(func.pg_advisory_xact_lock_shared(_gate).alias("gate"), periods)
     .where(periods.c.tenant_id == TENANT, periods.c.end_date >= _on, periods.c.state == "open")
     .order_by(periods.c.start_date)
     .limit(1)
@@ -111,6 +115,8 @@ OPEN_PERIOD: Statement[PeriodRow] = Statement(
 ROLES: Statement[RoleRow] = Statement(
     select(account_roles.c.role, account_roles.c.account_code).where(account_roles.c.tenant_id == TENANT), RoleRow
 )
+
+CLOSE_GATE: Statement[tuple[None]] = Statement(select(func.pg_advisory_xact_lock(_gate)))
 
 LOCK_PERIOD: Statement[PeriodState] = Statement(
     select(*(periods.c[name] for name in PeriodState._fields))

@@ -51,7 +51,7 @@ from erp.accounting.views import (
     trial_balance,
 )
 from erp.http.answers import Reply
-from erp.http.commands import Command, perform, read, show
+from erp.http.commands import Command, perform, read, read_rows, show
 from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
 from erp.kernel.errors import NotFound
@@ -120,6 +120,9 @@ async def get_account_balance(
 @get("/accounts/{account_id:uuid}/ledger", summary="General ledger of an account", opt={"listing": LEDGER})
 async def list_ledger(request: ApiRequest, account_id: UUID) -> Reply[Page[LedgerLineView]]:
     """The lines booked on the account, by date. An account nothing was booked on has none."""
+    [found] = await read_rows(request, ACCOUNT(account_id=account_id))
+    if not found:
+        raise NotFound(account_id=str(account_id))
     view = ledger_lines(request.caller.tenant.base_currency)
     page: Reply[Any] = await list_page(request, "ledger:read", LEDGER, view, account_id=account_id)
     return page

@@ -69,7 +69,9 @@ UNIT_COLUMNS = tuple(units.c[name] for name in UnitRow._fields)
 CHANGING_UNIT = ("name", "decimals", "active")
 
 LOCK_UNIT: Statement[UnitRow] = Statement(
-    select(*UNIT_COLUMNS).where(units.c.tenant_id == TENANT, units.c.id == bindparam("unit_id")).with_for_update(),
+    select(*UNIT_COLUMNS)
+    .where(units.c.tenant_id == TENANT, units.c.id == bindparam("unit_id"))
+    .with_for_update(key_share=True),
     UnitRow,
 )
 UNITS_BY_CODE: Statement[UnitRow] = Statement(
@@ -95,13 +97,13 @@ CHANGING_CATEGORY = tuple(name for name in CategoryRow._fields if name not in _K
 LOCK_CATEGORY: Statement[CategoryRow] = Statement(
     select(*CATEGORY_COLUMNS)
     .where(categories.c.tenant_id == TENANT, categories.c.id == bindparam("category_id"))
-    .with_for_update(),
+    .with_for_update(key_share=True),
     CategoryRow,
 )
 #: The whole tree, locked: two categories moved below each other at the same moment would make a circle that
 #: neither of them sees. Moving categories is rare and a tenant has hundreds of them, not millions.
 _tree = select(categories.c.id, categories.c.parent_id).where(categories.c.tenant_id == TENANT)
-LOCK_TREE: Statement[Place] = Statement(_tree.order_by(categories.c.id).with_for_update(), Place)
+LOCK_TREE: Statement[Place] = Statement(_tree.order_by(categories.c.id).with_for_update(key_share=True), Place)
 ADD_CATEGORY: Statement[tuple[()]] = Statement(
     insert(categories).values(
         tenant_id=TENANT, id=bindparam("id"), created_at=bindparam("created_at"),
@@ -152,8 +154,10 @@ PRODUCT_SELECT = (
     .where(products.c.tenant_id == TENANT)
 )  # fmt: skip
 
+#: Documents that refer to the product check its key only, which never changes: they need not wait.
 LOCK_PRODUCT: Statement[ProductRow] = Statement(
-    PRODUCT_SELECT.where(products.c.id == bindparam("product_id")).with_for_update(of=products), ProductRow
+    PRODUCT_SELECT.where(products.c.id == bindparam("product_id")).with_for_update(key_share=True, of=products),
+    ProductRow,
 )
 ADD_PRODUCT: Statement[tuple[()]] = Statement(
     insert(products).values(

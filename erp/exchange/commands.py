@@ -146,5 +146,3 @@ def _show_rejections(rejected: list[Rejected]) -> None:
         _console.print(f"  line {one.number}: {one.reason}", highlight=False)
     if len(rejected) > _SHOWN_REJECTIONS:
         _console.print(f"  ... and {len(rejected) - _SHOWN_REJECTIONS:,} more (see --rejects)")
-
-

@@ -20,7 +20,6 @@ from erp.http.parameters import refuse_unknown_parameters
 from erp.http.preconditions import MatchRule, etag, expected_version
 from erp.http.problems import PROBLEM_JSON, problem_body
 from erp.http.request import ApiRequest
-from fleet.metrics import idempotency_total
 from tenancy.database import Answer
 from tenancy.work import UnitOfWork
 
@@ -99,8 +98,6 @@ async def perform(
     answer = await request.database.answer(
         caller, command.bind(target, data), encode, idempotency, expected, encode_error
     )
-    if idempotency is not None:
-        idempotency_total.at("replayed" if answer.replayed else "stored").inc()
     return answer_reply(request, answer)
 
 

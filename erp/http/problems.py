@@ -13,21 +13,17 @@ from db.errors import DomainError
 from erp.http.answers import Headers, Reply
 from erp.http.errors import BadRequest, InternalError, InvalidJson, MethodNotAllowed, PayloadTooLarge
 from erp.kernel.errors import Invalid, NotFound
-from fleet.metrics import http_problems_total, idempotency_total
-from tenancy.errors import IdempotencyInFlight, IdempotencyKeyReused
+from fleet.metrics import http_problems_total
 
 PROBLEM_JSON = b"application/problem+json"
 
 _log = logging.getLogger("erp.http")
-_IDEMPOTENCY = {IdempotencyKeyReused.code: "reused", IdempotencyInFlight.code: "in_flight"}
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 def problem_body(error: DomainError, instance: str, correlation_id: str) -> bytes:
     """The problem as JSON, counted. Facts are extension members; they never displace a standard one."""
     http_problems_total.at(error.code).inc()
-    if (outcome := _IDEMPOTENCY.get(error.code)) is not None:
-        idempotency_total.at(outcome).inc()
     members: dict[str, Any] = {
         "type": f"/problems/{error.code}",
         "title": error.title,

@@ -140,7 +140,7 @@ async def create_reservation(request: ApiRequest, data: CreateReservationInput) 
 
 @post("/reservations/{reservation_id:uuid}/extend", status_code=200, summary="Extend a reservation")
 async def extend_reservation(
-    request: ApiRequest, reservation_id: UUID, data: ExtendReservationInput
+    request: ApiRequest, reservation_id: UUID, data: ExtendReservationInput | None = None
 ) -> Reply[ReservationView]:
     """Gives it a new end. A reservation past its end can be extended as long as nothing has freed it yet."""
     return await perform(request, EXTEND, data, reservation_id)

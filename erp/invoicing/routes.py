@@ -78,7 +78,9 @@ async def cancel_invoice(request: ApiRequest, invoice_id: UUID, data: CancelInvo
 
 
 @post("/invoices/{invoice_id:uuid}/post", summary="Post a draft", status_code=200)
-async def post_invoice(request: ApiRequest, invoice_id: UUID, data: PostInvoiceInput) -> Reply[InvoiceView]:
+async def post_invoice(
+    request: ApiRequest, invoice_id: UUID, data: PostInvoiceInput | None = None
+) -> Reply[InvoiceView]:
     """Numbers the document, books it and opens its item. From then on it never changes."""
     return await perform(request, POST, data, invoice_id)
 

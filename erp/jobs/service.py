@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
 
+from erp.jobs.errors import JobAlreadyQueued
 from erp.jobs.repository import DISCARD, LOCK_JOB, REOPEN_ROWS, REPLAY, JobRow, RowOfJob
 from erp.jobs.schemas import JobDetailView, JobError, JobRowView, JobView
 from erp.kernel.errors import InvalidState, NotFound
 from tenancy.trail import Event
 from tenancy.work import UnitOfWork
+
+__all__ = ["JobAlreadyQueued", "detail_view", "discard_job", "job_view", "replay_job", "row_view"]
 
 #: step -> the states it starts from. A running job belongs to its worker.
 STEPS: Final[Mapping[str, frozenset[str]]] = {
@@ -24,7 +27,10 @@ def check_step(step: str, state: str) -> None:
 
 
 async def replay_job(work: UnitOfWork, job_id: UUID) -> JobView:
-    """Run a job again from the start, with all its attempts; its rows that are done stay done."""
+    """Run a job again from the start, with all its attempts; its rows that are done stay done.
+
+    Raises NotFound, InvalidState, and JobAlreadyQueued (by its constraint) beside an unfinished equal one.
+    """
     await _check(work, job_id, "replay")
     work.save(REOPEN_ROWS(job_id=job_id))
     [[job]] = await work.load(REPLAY(job_id=job_id))

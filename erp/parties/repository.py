@@ -37,8 +37,11 @@ COLUMNS = tuple(parties.c[name] for name in PartyRow._fields)
 #: What a client may change.
 CHANGING = tuple(name for name in PartyRow._fields if name not in ("id", "version", "created_at"))
 
+#: Documents that refer to the party check its key only, which never changes: they need not wait.
 LOCK_PARTY: Statement[PartyRow] = Statement(
-    select(*COLUMNS).where(parties.c.tenant_id == TENANT, parties.c.id == bindparam("party_id")).with_for_update(),
+    select(*COLUMNS)
+    .where(parties.c.tenant_id == TENANT, parties.c.id == bindparam("party_id"))
+    .with_for_update(key_share=True),
     PartyRow,
 )
 ADD_PARTY: Statement[tuple[()]] = Statement(

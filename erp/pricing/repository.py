@@ -52,7 +52,10 @@ TAX_GROUP_SELECT = select(
 ).where(tax_groups.c.tenant_id == TENANT)  # fmt: skip
 
 LOCK_TAX_GROUP: Statement[TaxGroupRow] = Statement(
-    TAX_GROUP_SELECT.where(tax_groups.c.id == bindparam("tax_group_id")).with_for_update(of=tax_groups), TaxGroupRow
+    TAX_GROUP_SELECT.where(tax_groups.c.id == bindparam("tax_group_id")).with_for_update(
+        key_share=True, of=tax_groups
+    ),
+    TaxGroupRow,
 )
 ADD_TAX_GROUP: Statement[tuple[()]] = Statement(
     insert(tax_groups).values(

@@ -17,6 +17,12 @@ from erp.numbering.service import take
 from erp.parties.facts import PartyFacts, party_facts, supplier_of
 from erp.pricing.facts import group_rates
 from erp.pricing.tax import Rounding
+from erp.purchasing.bill_schemas import (
+    BillPurchaseOrderInput,
+    CreateSupplierBillInput,
+    SupplierBillLineInput,
+    SupplierBillView,
+)
 from erp.purchasing.errors import MixedPrices, OtherSupplier
 from erp.purchasing.matching import asked_lines, bill_lines, match
 from erp.purchasing.order_state import check_step, state_of
@@ -32,12 +38,6 @@ from erp.purchasing.repository import (
     move_lines,
 )
 from erp.purchasing.rows import BillLineRow, BillRow, LineRow, OrderRow
-from erp.purchasing.schemas import (
-    BillPurchaseOrderInput,
-    CreateSupplierBillInput,
-    SupplierBillLineInput,
-    SupplierBillView,
-)
 from erp.purchasing.views import bill_facts, bill_view
 from tenancy.locks import account_operation
 from tenancy.trail import Event

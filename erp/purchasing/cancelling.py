@@ -23,11 +23,11 @@ from erp.accounting.posting import Ledger, Posting, ledger_loads, open_ledger, s
 from erp.kernel.errors import InvalidState, NotFound
 from erp.kernel.money import money_text
 from erp.numbering.service import take
+from erp.purchasing.bill_schemas import CancelSupplierBillInput, SupplierBillView
 from erp.purchasing.billing import SOURCE, postings_of, settle_orders, tell_bill
 from erp.purchasing.errors import BillSettled
 from erp.purchasing.repository import BILL, BILL_LINES, CANCEL_BILL, LOCK_BILL, LOCK_ORDERS, ORDER_LINES, move_lines
 from erp.purchasing.rows import BillLineRow, BillRow, LineRow
-from erp.purchasing.schemas import CancelSupplierBillInput, SupplierBillView
 from erp.purchasing.views import bill_view
 from tenancy.locks import account_operation
 from tenancy.work import UnitOfWork

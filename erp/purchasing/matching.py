@@ -16,9 +16,9 @@ from erp.kernel.quantity import quantity_text
 from erp.kernel.text import decimal
 from erp.pricing.errors import NoTaxRate
 from erp.pricing.tax import PricingLine, Rounding, price_document
+from erp.purchasing.bill_schemas import SupplierBillLineInput
 from erp.purchasing.errors import MoreThanReceived, NothingOpen
 from erp.purchasing.rows import BillLineRow, LineRow
-from erp.purchasing.schemas import SupplierBillLineInput
 
 _ZERO = Decimal(0)
 

@@ -70,6 +70,15 @@ class Arrival:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """What a receipt is called, where its goods lie, and what the client wrote on it."""
+
+    number: str
+    location_id: UUID
+    data: ReceivePurchaseOrderInput | DirectReceiptInput
+
+
 async def receive_order(work: UnitOfWork, order_id: UUID, data: ReceivePurchaseOrderInput) -> GoodsReceiptView:
     """Receive goods of a placed order, in parts if need be.
 
@@ -96,10 +105,8 @@ async def receive_order(work: UnitOfWork, order_id: UUID, data: ReceivePurchaseO
     stock = Stock(levels, costs, work.tenant.base_currency)
 
     [number] = await take(work, ledger.date, "goods_receipt")
-    receipt, rows = _post(
-        work, ledger, stock, arrivals, before, number=number, location_id=location.id, reference=data.reference,
-        text=data.text, external_id=data.external_id,
-    )  # fmt: skip
+    paper = Paper(number, location.id, data)
+    receipt, rows = _post(work, ledger, stock, arrivals, before, paper)
     changed = {arrival.line.id: arrival.line_after for arrival in arrivals}
     left = [changed.get(line.id, line) for line in lines]
     after = before._replace(state=state_of(left), version=before.version + 1)
@@ -141,10 +148,8 @@ async def receive_directly(work: UnitOfWork, data: DirectReceiptInput) -> Direct
     work.save(ADD_ORDER(**order._asdict()), add_lines(lines))
 
     [number] = await take(work, ledger.date, "goods_receipt")
-    receipt, _ = _post(
-        work, ledger, Stock(levels, costs, currency), arrivals, order, number=number, location_id=location.id,
-        reference=data.reference, text=data.text, external_id=data.external_id,
-    )  # fmt: skip
+    paper = Paper(number, location.id, data)
+    receipt, _ = _post(work, ledger, Stock(levels, costs, currency), arrivals, order, paper)
     tell(work, order, "created")
     return direct_view(order, receipt)
 
@@ -195,44 +200,44 @@ def _value(line: LineRow, quantity: Decimal, currency: str) -> Decimal:
 
 
 def _post(
-    work: UnitOfWork,
-    ledger: Ledger,
-    stock: Stock,
-    arrivals: Sequence[Arrival],
-    order: OrderRow,
-    *,
-    number: str,
-    location_id: UUID,
-    reference: str,
-    text: str,
-    external_id: str | None,
+    work: UnitOfWork, ledger: Ledger, stock: Stock, arrivals: Sequence[Arrival], order: OrderRow, paper: Paper
 ) -> tuple[ReceiptRow, list[ReceiptLineRow]]:
     """Queue the receipt with its lines, stock moves and entry; an entry there is when anything has a value."""
-    rows = [
+    rows = _rows(arrivals)
+    for row in rows:
+        if row.kind == "stocked":
+            stock.receive(row.id, row.product_id, paper.location_id, row.base_quantity, row.value)
+    postings = [*stock.postings("@grni"), *_services(rows)]
+    receipt = ReceiptRow(
+        id=new_id(), number=paper.number, order_id=order.id, party_id=order.party_id,
+        location_id=paper.location_id, date=ledger.document_date, accounting_date=ledger.date,
+        currency=work.tenant.base_currency, value=sum((row.value for row in rows), _ZERO), line_count=len(rows),
+        reference=paper.data.reference, text=paper.data.text, entry_id=new_id() if postings else None,
+        external_id=paper.data.external_id, version=1, created_at=work.now,
+    )  # fmt: skip
+    if receipt.entry_id is not None:
+        save_entry(
+            work, ledger, entry_id=receipt.entry_id, number=receipt.number, journal="stock", postings=postings,
+            source_type=SOURCE, source_id=receipt.id, text=receipt.text or order.number,
+        )  # fmt: skip
+    stock.save(
+        work, kind="receipt", source_type=SOURCE, source_id=receipt.id, entry_id=receipt.entry_id, date=ledger.date
+    )
+    _save(work, receipt, rows)
+    return receipt, rows
+
+
+def _rows(arrivals: Sequence[Arrival]) -> list[ReceiptLineRow]:
+    return [
         ReceiptLineRow(
             new_id(), line_no, arrival.line.id, arrival.line.product_id, arrival.line.kind, arrival.quantity,
             arrival.line.unit_code, arrival.base, arrival.value,
         )
         for line_no, arrival in enumerate(arrivals, start=1)
     ]  # fmt: skip
-    for row in rows:
-        if row.kind == "stocked":
-            stock.receive(row.id, row.product_id, location_id, row.base_quantity, row.value)
-    postings = [*stock.postings("@grni"), *_services(rows)]
-    receipt = ReceiptRow(
-        id=new_id(), number=number, order_id=order.id, party_id=order.party_id, location_id=location_id,
-        date=ledger.document_date, accounting_date=ledger.date, currency=work.tenant.base_currency,
-        value=sum((row.value for row in rows), _ZERO), line_count=len(rows), reference=reference, text=text,
-        entry_id=new_id() if postings else None, external_id=external_id, version=1, created_at=work.now,
-    )  # fmt: skip
-    if receipt.entry_id is not None:
-        save_entry(
-            work, ledger, entry_id=receipt.entry_id, number=number, journal="stock", postings=postings,
-            source_type=SOURCE, source_id=receipt.id, text=text or order.number,
-        )  # fmt: skip
-    stock.save(
-        work, kind="receipt", source_type=SOURCE, source_id=receipt.id, entry_id=receipt.entry_id, date=ledger.date
-    )
+
+
+def _save(work: UnitOfWork, receipt: ReceiptRow, rows: Sequence[ReceiptLineRow]) -> None:
     work.save(
         ADD_RECEIPT(**receipt._asdict()),
         ADD_RECEIPT_LINES(receipt_id=receipt.id, **arrays(ReceiptLineRow._fields, rows)),
@@ -240,7 +245,6 @@ def _post(
     facts = receipt_facts(receipt)
     work.publish(Event("goods_receipt", receipt.id, 1, "goods_receipt.posted", facts))
     work.audit("goods_receipt.post", "goods_receipt", receipt.id, after=facts)
-    return receipt, rows
 
 
 def _services(rows: Sequence[ReceiptLineRow]) -> list[Posting]:

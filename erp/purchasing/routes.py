@@ -11,13 +11,17 @@ from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
 from erp.kernel.errors import NotFound
 from erp.purchasing import service
+from erp.purchasing.bill_schemas import (
+    BillPurchaseOrderInput,
+    CancelSupplierBillInput,
+    CreateSupplierBillInput,
+    SupplierBillSummary,
+    SupplierBillView,
+)
 from erp.purchasing.queries import BILL_LIST, ORDER_LIST, RECEIPT, RECEIPT_LINES, RECEIPT_LIST
 from erp.purchasing.repository import BILL, BILL_LINES, ORDER_LINES, ORDERS
 from erp.purchasing.schemas import (
-    BillPurchaseOrderInput,
-    CancelSupplierBillInput,
     CreatePurchaseOrderInput,
-    CreateSupplierBillInput,
     DirectReceiptInput,
     DirectReceiptView,
     GoodsReceiptSummary,
@@ -26,8 +30,6 @@ from erp.purchasing.schemas import (
     PurchaseOrderView,
     ReceivePurchaseOrderInput,
     StopPurchaseOrderInput,
-    SupplierBillSummary,
-    SupplierBillView,
 )
 from erp.purchasing.views import (
     bill_summary,
@@ -128,7 +130,7 @@ async def list_orders(request: ApiRequest) -> Reply[Page[PurchaseOrderSummary]]:
 
 @post("/purchase-orders/{purchase_order_id:uuid}/receipts", summary="Receive goods", tags=["Goods receipts"])
 async def receive_order(
-    request: ApiRequest, purchase_order_id: UUID, data: ReceivePurchaseOrderInput
+    request: ApiRequest, purchase_order_id: UUID, data: ReceivePurchaseOrderInput | None = None
 ) -> Reply[GoodsReceiptView]:
     """Posts inventory against goods received at order cost. An order may come in several parts."""
     return await perform(request, RECEIVE, data, purchase_order_id)

@@ -6,20 +6,13 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from erp.kernel.text import Amount, Code, Date, ExternalId, Percent, Quantity, Reason, Text, UnitPrice
+from erp.kernel.text import Code, Date, ExternalId, Percent, Quantity, Reason, Text, UnitPrice
 
 OrderState = Literal["draft", "confirmed", "partially_received", "received", "billed", "cancelled"]
 Rounding = Literal["line", "document"]
 LineNo = Annotated[int, Meta(ge=1, le=2_147_483_647)]
 Description = Annotated[str, Meta(min_length=1, max_length=500, description="1 to 500 characters.")]
 Reference = Annotated[str, Meta(max_length=200, description="The supplier's own reference.")]
-SupplierNumber = Annotated[
-    str,
-    Meta(
-        min_length=1, max_length=64, pattern=r"^\S([^\n\t]*\S)?(?!\n)$",
-        description="The number on the supplier's bill, unique for each supplier.", examples=["INV-88213"],
-    ),
-]  # fmt: skip
 
 
 class PurchaseLineInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,75 +82,6 @@ class ReceivePurchaseOrderInput(Struct, frozen=True, kw_only=True, forbid_unknow
     text: Text = ""
     strict_date: bool = False
     external_id: ExternalId | None = None
-
-
-class SupplierBillLineInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A line of an order, as the supplier bills it. What is left out is as ordered: price, discount, tax rate.
-
-    `order_id` unless the bill names it; without `quantity`, all that was received and not billed.
-    """
-
-    line_no: LineNo
-    order_id: UUID | None = None
-    quantity: Quantity | None = None
-    unit_price: UnitPrice | None = None
-    discount_percent: Percent | None = None
-    tax_rate: Percent | None = None
-
-
-class CreateSupplierBillInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A supplier's bill for goods received, of one order or of several.
-
-    With `order_id` and without `lines`, everything received of the order and not billed. `gross` is the total on
-    the bill: a difference that rounding explains goes to the rounding account, a larger one is refused. Prices
-    hold tax when those of the orders do, unless `prices_include_tax` says.
-    """
-
-    party_id: UUID
-    supplier_number: SupplierNumber
-    order_id: UUID | None = None
-    lines: Annotated[list[SupplierBillLineInput], Meta(min_length=1, max_length=2000)] | None = None
-    date: Date | None = None
-    due_date: Date | None = None
-    gross: Amount | None = None
-    prices_include_tax: bool | None = None
-    tax_rounding: Rounding | None = None
-    text: Text = ""
-    strict_date: bool = False
-    external_id: ExternalId | None = None
-
-
-class PurchaseBillLineInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A line of the order, as the supplier bills it. What is left out is as ordered and received."""
-
-    line_no: LineNo
-    quantity: Quantity | None = None
-    unit_price: UnitPrice | None = None
-    discount_percent: Percent | None = None
-    tax_rate: Percent | None = None
-
-
-class BillPurchaseOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A supplier's bill of one order; without `lines`, everything received and not billed. The rest as there."""
-
-    supplier_number: SupplierNumber
-    lines: Annotated[list[PurchaseBillLineInput], Meta(min_length=1, max_length=2000)] | None = None
-    date: Date | None = None
-    due_date: Date | None = None
-    gross: Amount | None = None
-    prices_include_tax: bool | None = None
-    tax_rounding: Rounding | None = None
-    text: Text = ""
-    strict_date: bool = False
-    external_id: ExternalId | None = None
-
-
-class CancelSupplierBillInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`date`: the day of the reversal, today unless given; not before the bill's own accounting date."""
-
-    reason: Reason
-    date: Date | None = None
-    strict_date: bool = False
 
 
 class PurchaseOrderSummary(Struct, frozen=True, kw_only=True):
@@ -268,59 +192,3 @@ class DirectReceiptView(Struct, frozen=True, kw_only=True):
     def location(self) -> str:
         """Where the document is that stands for all of it."""
         return f"/v1/goods-receipts/{self.id}"
-
-
-class SupplierBillSummary(Struct, frozen=True, kw_only=True):
-    """A supplier's bill in a list. `variance`: billed more (or less) than the receipts were valued at."""
-
-    id: UUID
-    version: int
-    number: str
-    supplier_number: str
-    state: Literal["posted", "cancelled"]
-    party_id: UUID
-    date: Date
-    due_date: Date
-    accounting_date: Date
-    date_shifted: bool
-    currency: str
-    prices_include_tax: bool
-    tax_rounding: Rounding
-    net: str
-    tax: str
-    rounding: str
-    gross: str
-    receipt_value: str
-    variance: str
-    line_count: int
-    text: str
-    entry_id: UUID | None
-    cancel_entry_id: UUID | None
-    cancelled_on: Date | None
-    cancel_reason: str
-    external_id: str | None
-    created_at: datetime
-
-
-class SupplierBillLineView(Struct, frozen=True, kw_only=True):
-    line_no: int
-    order_id: UUID
-    order_line_id: UUID
-    product_id: UUID
-    description: str
-    quantity: str
-    unit_code: str
-    unit_price: str
-    discount_percent: str
-    tax_group_id: UUID | None
-    tax_rate: str
-    net: str
-    tax: str
-    gross: str
-    receipt_value: str
-
-
-class SupplierBillView(SupplierBillSummary, frozen=True, kw_only=True):
-    """A supplier's bill with its lines. Posted when entered; a wrong one is cancelled by a reversing entry."""
-
-    lines: list[SupplierBillLineView]

@@ -5,6 +5,7 @@ from typing import Any
 
 from erp.kernel.money import money_text
 from erp.kernel.quantity import quantity_text
+from erp.purchasing.bill_schemas import SupplierBillLineView, SupplierBillSummary, SupplierBillView
 from erp.purchasing.rows import BillLineRow, BillRow, LineRow, OrderRow, ReceiptLineRow, ReceiptRow
 from erp.purchasing.schemas import (
     DirectReceiptView,
@@ -14,9 +15,6 @@ from erp.purchasing.schemas import (
     PurchaseLineView,
     PurchaseOrderSummary,
     PurchaseOrderView,
-    SupplierBillLineView,
-    SupplierBillSummary,
-    SupplierBillView,
 )
 
 _LINE_QUANTITIES = (

@@ -1,16 +1,17 @@
 """Drafting the invoice of what an order has delivered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from uuid import UUID
 
+from erp.invoicing.facts import InvoicedLine, invoiced_lines
 from erp.invoicing.schemas import InvoiceView
 from erp.invoicing.service import NewInvoice, NewInvoiceLine, save_draft
 from erp.pricing.tax import Rounding
 from erp.sales.order_state import state_after
 from erp.sales.planning import named
-from erp.sales.repository import INVOICED, LOCK_ORDER, ORDER_LINES
-from erp.sales.rows import InvoicedRow, LineRow, OrderRow
+from erp.sales.repository import LOCK_ORDER, ORDER_LINES
+from erp.sales.rows import LineRow, OrderRow
 from erp.sales.saving import order_of, set_state, tell_order
 from erp.sales.schemas import InvoiceOrderInput
 from tenancy.work import UnitOfWork
@@ -25,7 +26,7 @@ async def invoice_order(work: UnitOfWork, order_id: UUID, data: InvoiceOrderInpu
     MoreThanOpen, NothingToDo, Duplicate.
     """
     found, lines, invoiced = await work.load(
-        LOCK_ORDER(order_id=order_id), ORDER_LINES(order_id=order_id), INVOICED(order_id=order_id)
+        LOCK_ORDER(order_id=order_id), ORDER_LINES(order_id=order_id), invoiced_lines(order_id)
     )
     order = order_of(found, order_id)
     work.check_version(order.version)
@@ -46,10 +47,15 @@ async def invoice_order(work: UnitOfWork, order_id: UUID, data: InvoiceOrderInpu
     return view
 
 
-def invoiceable(lines: Sequence[LineRow], invoiced: Sequence[InvoicedRow]) -> dict[int, Decimal]:
+def invoiceable(lines: Sequence[LineRow], invoiced: Sequence[InvoicedLine]) -> dict[int, Decimal]:
     """Line number -> delivered, not returned and on no invoice, in the line's unit."""
-    done: Mapping[UUID, Decimal] = {row.line_id: row.quantity for row in invoiced}
+    done = still_invoiced(invoiced)
     return {line.line_no: max(_ZERO, line.delivered - line.returned - done.get(line.id, _ZERO)) for line in lines}
+
+
+def still_invoiced(invoiced: Sequence[InvoicedLine]) -> dict[UUID, Decimal]:
+    """Order line -> on invoices and drafts, less what credit notes took back."""
+    return {row.source_line_id: row.invoiced - row.credited for row in invoiced}
 
 
 def invoice_lines(billed: Sequence[tuple[LineRow, Decimal]]) -> list[NewInvoiceLine]:

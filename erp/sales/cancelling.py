@@ -7,11 +7,13 @@ from uuid import UUID
 from erp.inventory.claims_repository import ReservationRow
 from erp.inventory.reservations import reservations_of, take_from
 from erp.inventory.stock import Stock, level_loads
+from erp.invoicing.facts import InvoicedLine, invoiced_lines
 from erp.kernel.quantity import quantity_text
+from erp.sales.billing import still_invoiced
 from erp.sales.order_state import check, state_after
 from erp.sales.planning import held_by_line, named, pairs_of, taken_from
-from erp.sales.repository import BILLED, INVOICED, LOCK_ORDER, ORDER, ORDER_LINES
-from erp.sales.rows import InvoicedRow, LineRow
+from erp.sales.repository import BILLED, LOCK_ORDER, ORDER, ORDER_LINES
+from erp.sales.rows import LineRow
 from erp.sales.saving import move_lines, order_of, set_state, tell_order
 from erp.sales.schemas import CancelOrderInput, OrderView
 from erp.sales.views import order_view
@@ -34,7 +36,7 @@ async def cancel_order(work: UnitOfWork, order_id: UUID, data: CancelOrderInput)
     await stock_operation(work, pairs)
     found, lines, levels, reserved, invoiced, [billed] = await work.load(
         LOCK_ORDER(order_id=order_id), ORDER_LINES(order_id=order_id), level_loads(pairs),
-        reservations_of(order_id), INVOICED(order_id=order_id), BILLED(order_id=order_id),
+        reservations_of(order_id), invoiced_lines(order_id), BILLED(order_id=order_id),
     )  # fmt: skip
     order = order_of(found, order_id)
     work.check_version(order.version)
@@ -57,9 +59,9 @@ async def cancel_order(work: UnitOfWork, order_id: UUID, data: CancelOrderInput)
     return order_view(after, after_lines, left_after(reserved, freed), invoiced, billed)
 
 
-def cancellable(lines: Sequence[LineRow], invoiced: Sequence[InvoicedRow]) -> dict[int, Decimal]:
+def cancellable(lines: Sequence[LineRow], invoiced: Sequence[InvoicedLine]) -> dict[int, Decimal]:
     """Line number -> what may still be cancelled. A service counts as delivered, but is due only once invoiced."""
-    done = {row.line_id: row.quantity for row in invoiced}
+    done = still_invoiced(invoiced)
     return {
         line.line_no: line.open if line.goods else max(_ZERO, line.wanted - done.get(line.id, _ZERO))
         for line in lines

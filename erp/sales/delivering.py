@@ -53,9 +53,7 @@ async def deliver_order(work: UnitOfWork, order_id: UUID, data: DeliverOrderInpu
     state = state_after(order.state, "deliver", after_lines)
 
     [number] = await take(work, ledger.date, "delivery")
-    row, rows = new_delivery(
-        work, order, ledger, number, drops, moves, text=data.text, external_id=data.external_id
-    )
+    row, rows = new_delivery(work, order, ledger, number, drops, moves, text=data.text, external_id=data.external_id)
     row = save_delivery(work, ledger, stock, row, rows)
     take_from(work, taken_from(reserved, {drop.line.id: drop.reserved for drop in drops}), "consumed")
     after = set_state(work, order, state=state)
@@ -73,8 +71,7 @@ async def deliver_order(work: UnitOfWork, order_id: UUID, data: DeliverOrderInpu
 def issue(stock: Stock, drops: Sequence[Drop], location_id: UUID) -> list[Move]:
     """One move a drop, carrying the id of its delivery line."""
     return [
-        stock.issue(new_id(), drop.line.product_id, location_id, drop.base, reserved=drop.reserved)
-        for drop in drops
+        stock.issue(new_id(), drop.line.product_id, location_id, drop.base, reserved=drop.reserved) for drop in drops
     ]
 
 

@@ -56,9 +56,7 @@ async def return_delivery(request: ApiRequest, delivery_id: UUID, data: ReturnDe
 
 @get("/returns/{return_id:uuid}", summary="Read a return", tags=["Returns"])
 async def get_return(request: ApiRequest, return_id: UUID) -> Reply[ReturnView]:
-    found, lines = await read(
-        request, "returns:read", RETURN(return_id=return_id), RETURN_LINES(return_id=return_id)
-    )
+    found, lines = await read(request, "returns:read", RETURN(return_id=return_id), RETURN_LINES(return_id=return_id))
     if not found:
         raise NotFound(return_id=str(return_id))
     return show(return_view(found[0], lines, request.caller.tenant.base_currency))

@@ -15,12 +15,12 @@ from erp.invoicing.schemas import InvoiceView
 from erp.invoicing.service import NewInvoice, save_posted
 from erp.kernel.money import money_text
 from erp.numbering.service import reference, take
-from erp.parties.facts import party_facts
+from erp.parties.facts import customer_of, party_facts
 from erp.pricing.facts import conversions, selling_facts, tax_defaults
 from erp.sales.billing import invoice_lines, rounding_of
 from erp.sales.confirming import services_rendered
 from erp.sales.delivering import delivered, issue, new_delivery, save_delivery
-from erp.sales.drafting import customer, goods_of, new_lines, tax_terms
+from erp.sales.drafting import goods_of, new_lines, tax_terms
 from erp.sales.planning import Drop, pairs_of
 from erp.sales.rows import DeliveryRow, LineRow, OrderRow
 from erp.sales.saving import add_order, tell_order
@@ -71,7 +71,7 @@ async def _draft(work: UnitOfWork, data: DirectSaleInput, number: str) -> tuple[
         location_facts(data.location_id), party_facts(data.party_id), selling_facts(products, on),
         conversions(products),
     )  # fmt: skip
-    location, party = chosen_location(places, data.location_id), customer(parties, data.party_id)
+    location, party = chosen_location(places, data.location_id), customer_of(parties, data.party_id)
     terms = tax_terms(tax_defaults(work.tenant.settings), data.prices_include_tax, data.tax_rounding)
     lines, totals = new_lines(data.lines, goods_of(facts, ratios), terms, work.tenant.base_currency)
     return OrderRow(

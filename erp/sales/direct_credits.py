@@ -19,9 +19,9 @@ from erp.invoicing.service import NewInvoice, NewInvoiceLine, save_posted
 from erp.kernel.money import money_text
 from erp.kernel.text import Date, decimal
 from erp.numbering.service import take
-from erp.parties.facts import PartyFacts, party_facts
+from erp.parties.facts import PartyFacts, customer_of, party_facts
 from erp.pricing.facts import conversions, selling_facts, tax_defaults
-from erp.sales.drafting import TaxTerms, customer, goods_of, new_lines, tax_terms
+from erp.sales.drafting import TaxTerms, goods_of, new_lines, tax_terms
 from erp.sales.returning import save_return
 from erp.sales.rows import LineRow, ReturnLineRow, ReturnRow
 from erp.sales.schemas import DirectCreditInput, DirectCreditView
@@ -77,15 +77,13 @@ async def _draft(work: UnitOfWork, data: DirectCreditInput) -> _Draft:
         location_facts(data.location_id), party_facts(data.party_id),
         selling_facts(products, data.date or work.today), conversions(products),
     )  # fmt: skip
-    location, party = chosen_location(places, data.location_id), customer(parties, data.party_id)
+    location, party = chosen_location(places, data.location_id), customer_of(parties, data.party_id)
     terms = tax_terms(tax_defaults(work.tenant.settings), data.prices_include_tax, data.tax_rounding)
     lines, _ = new_lines(data.lines, goods_of(facts, ratios), terms, work.tenant.base_currency)
     return _Draft(party, location.id, terms, lines)
 
 
-def _receive(
-    stock: Stock, line_no: int, line: LineRow, unit_cost: str | None, location_id: UUID
-) -> ReturnLineRow:
+def _receive(stock: Stock, line_no: int, line: LineRow, unit_cost: str | None, location_id: UUID) -> ReturnLineRow:
     base = line.base_quantity
     value = (
         stock.average_value(line.product_id, base)

@@ -12,8 +12,6 @@ from erp.inventory.facts import check_decimals
 from erp.kernel.money import EXACT
 from erp.kernel.quantity import NotRepresentable, Ratio, quantity_text, to_base
 from erp.kernel.text import decimal
-from erp.parties.errors import NotACustomer, PartyInactive
-from erp.parties.facts import PartyFacts
 from erp.pricing.facts import Conversion, SellingFacts, TaxDefaults
 from erp.pricing.tax import PricedDocument, PricingLine, Rounding, price_document
 from erp.sales.errors import PriceUnknown
@@ -52,18 +50,6 @@ def tax_terms(defaults: TaxDefaults, included: bool | None, rounding: Rounding |
     return TaxTerms(defaults.prices_include_tax if included is None else included, rounding or defaults.rounding)
 
 
-def customer(parties: Sequence[PartyFacts], party_id: UUID) -> PartyFacts:
-    """Raises UnknownReference, PartyInactive, NotACustomer."""
-    if not parties:
-        raise UnknownReference("There is no party with this id.", pointer="/party_id", party_id=str(party_id))
-    [party] = parties
-    if not party.active:
-        raise PartyInactive(f"Party {party.code} is inactive.", pointer="/party_id", party_id=str(party_id))
-    if not party.is_customer:
-        raise NotACustomer(f"Party {party.code} is not a customer.", pointer="/party_id", party_id=str(party_id))
-    return party
-
-
 def new_lines(
     lines: Sequence[OrderLineInput], goods: Goods, terms: TaxTerms, currency: str
 ) -> tuple[list[LineRow], PricedDocument]:
@@ -92,7 +78,9 @@ def _line(index: int, line: OrderLineInput, goods: Goods) -> LineRow:
             "There is no product with this id.", pointer=f"{at}/product_id", product_id=str(line.product_id)
         )
     if not product.active:
-        raise ProductInactive(f"Product {product.code} is inactive.", pointer=f"{at}/product_id", product=product.code)
+        raise ProductInactive(
+            f"Product {product.code} is inactive.", pointer=f"{at}/product_id", product=product.code
+        )
     unit_code = line.unit_code or product.unit_code
     ratio = _ratio(goods, product, unit_code, at)
     quantity = decimal(line.quantity)

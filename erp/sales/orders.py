@@ -11,11 +11,11 @@ from erp.inventory.facts import chosen_location, location_facts
 from erp.kernel.errors import Invalid
 from erp.kernel.quantity import quantity_text
 from erp.numbering.service import reference
-from erp.parties.facts import party_facts
+from erp.parties.facts import customer_of, party_facts
 from erp.pricing.facts import conversions, selling_facts, tax_defaults
 from erp.pricing.tax import Rounding
 from erp.sales.confirming import create_confirmed
-from erp.sales.drafting import customer, goods_of, new_lines, tax_terms
+from erp.sales.drafting import goods_of, new_lines, tax_terms
 from erp.sales.order_state import check
 from erp.sales.repository import CHANGING, DROP_LINES, LOCK_ORDER, ORDER_LINES, SET_DRAFT
 from erp.sales.rows import LineRow, OrderRow
@@ -42,7 +42,7 @@ async def create_order(work: UnitOfWork, data: CreateOrderInput) -> OrderView:
         location_facts(data.location_id), party_facts(data.party_id), selling_facts(products, on),
         conversions(products),
     )  # fmt: skip
-    location, party = chosen_location(places, data.location_id), customer(parties, data.party_id)
+    location, party = chosen_location(places, data.location_id), customer_of(parties, data.party_id)
     terms = tax_terms(tax_defaults(work.tenant.settings), data.prices_include_tax, data.tax_rounding)
     lines, totals = new_lines(data.lines, goods_of(facts, ratios), terms, work.tenant.base_currency)
     draft = OrderRow(
@@ -76,7 +76,7 @@ async def update_order(work: UnitOfWork, order_id: UUID, data: UpdateOrderInput)
         conversions(products),
     )  # fmt: skip
     chosen_location(places, wanted.location_id)
-    party = customer(parties, wanted.party_id)
+    party = customer_of(parties, wanted.party_id)
     terms = tax_terms(tax_defaults(work.tenant.settings), wanted.prices_include_tax, _rounding(wanted))
     lines, totals = new_lines(inputs, goods_of(facts, ratios), terms, before.currency)
     after = wanted._replace(

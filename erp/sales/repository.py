@@ -14,14 +14,13 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    or_,
     select,
     update,
 )
 
 from db.statement import TENANT, Statement, rows_of
 from erp.accounting.facts import open_amount_of
-from erp.invoicing.models import invoice_lines, invoices
+from erp.invoicing.models import invoices
 from erp.sales.models import (
     deliveries,
     delivery_lines,
@@ -34,7 +33,6 @@ from erp.sales.rows import (
     BilledRow,
     DeliveryLineRow,
     DeliveryRow,
-    InvoicedRow,
     LineRow,
     OrderRow,
     ReturnLineRow,
@@ -131,21 +129,6 @@ def _signed(amount: ColumnElement[object]) -> ColumnElement[object]:
     return case((invoices.c.kind == "invoice", amount), else_=-amount)
 
 
-#: A draft counts, so that two drafts do not invoice one delivery twice; a credit note counts when it is posted.
-INVOICED: Statement[InvoicedRow] = Statement(
-    select(invoice_lines.c.source_line_id, func.sum(_signed(invoice_lines.c.quantity)))
-    .join(
-        invoices,
-        and_(invoices.c.tenant_id == invoice_lines.c.tenant_id, invoices.c.id == invoice_lines.c.invoice_id),
-    )
-    .where(
-        _of_order,
-        invoice_lines.c.source_line_id.is_not(None),
-        or_(invoices.c.state == "posted", and_(invoices.c.state == "draft", invoices.c.kind == "invoice")),
-    )
-    .group_by(invoice_lines.c.source_line_id),
-    InvoicedRow,
-)
 BILLED: Statement[BilledRow] = Statement(
     select(
         func.coalesce(func.sum(_signed(invoices.c.gross)), _ZERO),

@@ -107,9 +107,7 @@ def returned_cost(row: DeliveryLineRow, quantity: Decimal, currency: str) -> Dec
     return round_money(EXACT.divide(EXACT.multiply(row.cost, after), row.quantity), currency) - row.returned_cost
 
 
-def _receive(
-    stock: Stock, line_no: int, row: DeliveryLineRow, quantity: Decimal, location_id: UUID
-) -> ReturnLineRow:
+def _receive(stock: Stock, line_no: int, row: DeliveryLineRow, quantity: Decimal, location_id: UUID) -> ReturnLineRow:
     base = to_base(quantity, Ratio(row.base_quantity, row.quantity))
     value = returned_cost(row, quantity, stock.currency)
     move = stock.receive(new_id(), row.product_id, location_id, base, value)

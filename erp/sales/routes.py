@@ -10,11 +10,12 @@ from erp.http.commands import Command, perform, read, show
 from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
 from erp.inventory.reservations import shown_reservations_of
+from erp.invoicing.facts import invoiced_lines
 from erp.invoicing.schemas import InvoiceView
 from erp.sales import delivery_routes, direct_routes, service
 from erp.sales.planning import held_by_line
 from erp.sales.queries import ORDERS
-from erp.sales.repository import BILLED, INVOICED, ORDER, ORDER_LINES
+from erp.sales.repository import BILLED, ORDER, ORDER_LINES
 from erp.sales.saving import order_of
 from erp.sales.schemas import (
     CancelOrderInput,
@@ -100,13 +101,17 @@ async def cancel_order(request: ApiRequest, order_id: UUID, data: CancelOrderInp
 
 
 @post("/sales-orders/{order_id:uuid}/deliveries", summary="Deliver a sales order", tags=["Deliveries"])
-async def deliver_order(request: ApiRequest, order_id: UUID, data: DeliverOrderInput) -> Reply[DeliveryView]:
+async def deliver_order(
+    request: ApiRequest, order_id: UUID, data: DeliverOrderInput | None = None
+) -> Reply[DeliveryView]:
     """Goods leave: all of them, or some now and the rest later. Posts the cost of goods sold."""
     return await perform(request, DELIVER, data, order_id)
 
 
 @post("/sales-orders/{order_id:uuid}/invoices", summary="Invoice a sales order", tags=["Invoices"])
-async def invoice_order(request: ApiRequest, order_id: UUID, data: InvoiceOrderInput) -> Reply[InvoiceView]:
+async def invoice_order(
+    request: ApiRequest, order_id: UUID, data: InvoiceOrderInput | None = None
+) -> Reply[InvoiceView]:
     """Drafts the invoice of what was delivered and not invoiced; services are due when the order is confirmed."""
     return await perform(request, INVOICE, data, order_id)
 
@@ -116,7 +121,7 @@ async def get_order(request: ApiRequest, order_id: UUID) -> Reply[OrderView]:
     """With its lines, what is reserved, delivered, returned and invoiced of each, and how far it is paid."""
     found, lines, reserved, invoiced, [billed] = await read(
         request, "sales_orders:read", ORDER(order_id=order_id), ORDER_LINES(order_id=order_id),
-        shown_reservations_of(order_id), INVOICED(order_id=order_id), BILLED(order_id=order_id),
+        shown_reservations_of(order_id), invoiced_lines(order_id), BILLED(order_id=order_id),
     )  # fmt: skip
     return show(order_view(order_of(found, order_id), lines, held_by_line(reserved), invoiced, billed))
 

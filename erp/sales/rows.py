@@ -88,13 +88,6 @@ class LineRow(NamedTuple):
         )  # fmt: skip
 
 
-class InvoicedRow(NamedTuple):
-    """What drafts and posted invoices hold of an order line, less what posted credit notes took back."""
-
-    line_id: UUID
-    quantity: Decimal
-
-
 class BilledRow(NamedTuple):
     """An order's posted invoices less its posted credit notes, and what is open of both."""
 

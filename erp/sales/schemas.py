@@ -345,17 +345,6 @@ class DirectSaleView(Struct, frozen=True, kw_only=True):
     line_count: int
     external_id: str | None
 
-    @property
-    def id(self) -> UUID:
-        """What a bulk row answers with."""
-        return self.invoice_id
-
-    @property
-    def location(self) -> str:
-        """Where the document is that stands for all of it."""
-        return f"/v1/invoices/{self.id}"
-
-
 
 class DirectCreditView(Struct, frozen=True, kw_only=True):
     """The credit note and the return receipt it came with, if goods came back. `cost` is what they are worth.
@@ -377,13 +366,3 @@ class DirectCreditView(Struct, frozen=True, kw_only=True):
     cost: str
     line_count: int
     external_id: str | None
-
-    @property
-    def id(self) -> UUID:
-        """What a bulk row answers with."""
-        return self.credit_note_id
-
-    @property
-    def location(self) -> str:
-        """Where the document is that stands for all of it."""
-        return f"/v1/invoices/{self.id}"

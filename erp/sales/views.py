@@ -5,13 +5,14 @@ from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
+from erp.invoicing.facts import InvoicedLine
 from erp.kernel.money import money_text
 from erp.kernel.quantity import quantity_text
+from erp.sales.billing import still_invoiced
 from erp.sales.rows import (
     BilledRow,
     DeliveryLineRow,
     DeliveryRow,
-    InvoicedRow,
     LineRow,
     OrderRow,
     ReturnLineRow,
@@ -41,11 +42,11 @@ def order_view(
     row: OrderRow,
     lines: Sequence[LineRow],
     held: Mapping[UUID, Decimal],
-    invoiced: Sequence[InvoicedRow] = (),
+    invoiced: Sequence[InvoicedLine] = (),
     billed: BilledRow = _NOT_BILLED,
 ) -> OrderView:
     """`held`: order line -> reserved for it, in the product's unit."""
-    done = {one.line_id: one.quantity for one in invoiced}
+    done = still_invoiced(invoiced)
     return OrderView(
         **_order_header(row),
         invoice_state=_invoice_state(lines, done),

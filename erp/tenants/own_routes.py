@@ -56,7 +56,9 @@ async def create_api_key(request: ApiRequest, data: CreateApiKeyInput) -> Reply[
 
 
 @post("/api-keys/{key_id:uuid}/rotate", summary="Replace an API key", tags=["API keys"])
-async def rotate_api_key(request: ApiRequest, key_id: UUID, data: RotateApiKeyInput) -> Reply[NewApiKeyView]:
+async def rotate_api_key(
+    request: ApiRequest, key_id: UUID, data: RotateApiKeyInput | None = None
+) -> Reply[NewApiKeyView]:
     """A new key with the same permissions; the old one works on for the overlap."""
     tenant_id = request.caller.tenant.id
     minted = request.context.services.identity.mint(tenant_id)

@@ -44,8 +44,9 @@ TENANT_COLUMNS = (
 )  # fmt: skip
 KEY_COLUMNS = tuple(api_keys.c[name] for name in ApiKeyRow._fields)
 
+#: The key itself never changes: everything the tenant writes refers to it and need not wait.
 LOCK_TENANT: Statement[TenantRow] = Statement(
-    select(*TENANT_COLUMNS).where(tenants.c.tenant_id == TENANT).with_for_update(), TenantRow
+    select(*TENANT_COLUMNS).where(tenants.c.tenant_id == TENANT).with_for_update(key_share=True), TenantRow
 )
 ADD_TENANT: Statement[tuple[()]] = Statement(
     insert(tenants).values(

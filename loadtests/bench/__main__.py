@@ -12,10 +12,10 @@ from rich.text import Text
 from erp.exchange.api import ApiProblem
 from loadtests.bench import aims
 from loadtests.bench.bare import BareFailed
-from loadtests.bench.fleet import PORT_BASE, Fleet, NoFleet, own_fleet, running_fleet
 from loadtests.bench.report import console, show_report, write_report
 from loadtests.bench.run import Options, Run
-from loadtests.bench.tenant import BadRow
+from loadtests.fleet import ALL_LIMITS, PORT_BASE, Fleet, NoFleet, own_fleet, running_fleet
+from loadtests.tenant import BadRow
 
 FAILED, NOTHING_MEASURED = 1, 2
 NAMES = (aims.READS, aims.LISTS, aims.ORDERS, aims.FLOWS, aims.SPREAD, aims.HOT)
@@ -40,7 +40,7 @@ def bench(
     if unknown:
         raise typer.BadParameter(f"no such scenario: {', '.join(unknown)}", param_hint="--only")
     options = Options(clients, seconds, warm_up, frozenset(only or ()))
-    fleet = running_fleet() if running else own_fleet(state, port_base, keep=keep)
+    fleet = running_fleet() if running else own_fleet(ALL_LIMITS, "bench", state, port_base, keep=keep)
     sys.exit(_measured(fleet, options, json))
 
 

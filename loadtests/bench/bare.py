@@ -5,21 +5,23 @@ number of clients; the commit is as durable as the application's. `sql/README.md
 """
 
 import asyncio
+import math
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from loadtests.bench.fleet import Fleet
 from loadtests.bench.machine import connection_facts
 from loadtests.bench.measure import CpuClock
+from loadtests.fleet import Fleet
 
 SCRIPTS = Path(__file__).parent / "sql"
 _THREADS = 2
+_PROGRESS = re.compile(r"^progress: ([\d.]+) s, ([\d.]+) tps, lat ([\d.]+) ms")
 #: What the scripts make ids of; each id is its prefix and a number of twelve digits that rises with time, so that
 #: they fall into the same place of an index as the application's own.
 PREFIXED = (
@@ -42,11 +44,10 @@ class Bare(msgspec.Struct, frozen=True):
     cpu_ms: float
 
 
-class Figures(msgspec.Struct, frozen=True):
-    """What pgbench reports at its end."""
+class Second(msgspec.Struct, frozen=True):
+    """One progress line of pgbench: when (seconds since its start), transactions a second, mean milliseconds."""
 
-    transactions: int
-    failed: int
+    at: float
     rate: float
     latency_ms: float
 
@@ -76,46 +77,68 @@ class Pgbench:
     fleet: Fleet
 
     async def measure(self, script: Script, clients: int, seconds: float, warm_up: float, cpu: CpuClock) -> Bare:
-        """Raises BareFailed."""
-        await self.run(script, clients, ("-T", str(max(1, round(warm_up)))))
-        before = cpu()
-        figures = await self.run(script, clients, ("-T", str(max(1, round(seconds)))))
-        spent = cpu()["primary"] - before["primary"]
+        """Raises BareFailed.
+
+        Warm-up and measurement are one run: what a connection has planned and cached ends with it.
+        """
+        first, last = math.ceil(warm_up), math.ceil(warm_up) + math.ceil(seconds)
+        pgbench = await self._start(script, clients, ("-T", str(last + 1), "-P", "1"))
+        assert pgbench.stderr is not None
+        counted: list[Second] = []
+        complaints: list[str] = []
+        before = after = cpu()
+        async for line in pgbench.stderr:
+            second = read_second(line.decode(errors="replace"))
+            if second is None:
+                complaints.append(line.decode(errors="replace"))
+            elif second.at < first + 0.5:
+                before = cpu()
+            elif second.at < last + 0.5:
+                counted.append(second)
+                after = cpu()
+        await _ended(pgbench, script, complaints)
+        if not counted:
+            raise BareFailed(f"{script.name}.sql: pgbench told of no second")
+        rate = sum(second.rate for second in counted) / len(counted)
+        busy = sum(second.rate * second.latency_ms for second in counted) / len(counted)
+        spent = after["primary"] - before["primary"]
         return Bare(
             script=script.name,
             clients=clients,
-            rate=round(figures.rate, 1),
-            latency_ms=figures.latency_ms,
-            cpu_ms=round(spent * 1000 / max(figures.transactions, 1), 4),
+            rate=round(rate, 1),
+            latency_ms=round(busy / max(rate, 1e-9), 3),
+            cpu_ms=round(spent * 1000 / max(rate * len(counted), 1e-9), 4),
         )
 
     async def once(self, script: Script) -> None:
         """One transaction of one client. Raises BareFailed."""
-        await self.run(script, 1, ("-t", "1"))
+        pgbench = await self._start(script, 1, ("-t", "1"))
+        _, complaints = await pgbench.communicate()
+        await _ended(pgbench, script, [complaints.decode(errors="replace")])
 
-    async def run(self, script: Script, clients: int, length: tuple[str, str]) -> Figures:
-        """Raises BareFailed, also when a single transaction failed."""
+    async def _start(self, script: Script, clients: int, length: tuple[str, ...]) -> asyncio.subprocess.Process:
         variables = {**script.variables, **id_prefixes(time.time_ns() // 1_000_000), "n": "0"}
         named = [word for name, value in variables.items() for word in ("-D", f"{name}={value}")]
-        threads = min(_THREADS, clients)
-        command = (
-            *("pgbench", "--no-vacuum", "--protocol=prepared", f"--client={clients}", f"--jobs={threads}"),
-            *(*length, "--file=-", *named),
-        )
-        process = await asyncio.create_subprocess_exec(
-            *command,
+        pgbench = await asyncio.create_subprocess_exec(
+            *("pgbench", "--no-vacuum", "--protocol=prepared", f"--client={clients}"),
+            *(f"--jobs={min(_THREADS, clients)}", *length, "--file=-", *named),
             stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, **connection_facts(self.fleet.application_url)},
         )
-        output, complaints = await process.communicate(script.text())
-        if process.returncode != 0:
-            raise BareFailed(f"{script.name}.sql: {complaints.decode(errors='replace').strip()[-2000:]}")
-        figures = read_figures(output.decode())
-        if figures.failed or not figures.transactions:
-            raise BareFailed(f"{script.name}.sql: {figures.failed} of {figures.transactions} transactions failed")
-        return figures
+        assert pgbench.stdin is not None
+        pgbench.stdin.write(script.text())
+        await pgbench.stdin.drain()
+        pgbench.stdin.close()
+        return pgbench
+
+
+async def _ended(pgbench: asyncio.subprocess.Process, script: Script, complaints: Sequence[str]) -> None:
+    """A transaction that fails ends its client, and pgbench then ends with an error. Raises BareFailed."""
+    if await pgbench.wait() != 0:
+        # The first complaint is the cause; what follows comes of it.
+        raise BareFailed(f"{script.name}.sql: {''.join(complaints).strip()[:1000]}")
 
 
 def id_prefixes(milliseconds: int) -> dict[str, str]:
@@ -125,17 +148,7 @@ def id_prefixes(milliseconds: int) -> dict[str, str]:
     return {"run": run} | {name: f"{run}-7{number:03}-8000-" for number, name in enumerate(PREFIXED)}
 
 
-def read_figures(report: str) -> Figures:
-    """Raises BareFailed when the text is not pgbench's report."""
-    transactions = _number(report, r"transactions actually processed: (\d+)")
-    failed = _number(report, r"failed transactions: (\d+)", missing=0.0)
-    rate = _number(report, r"tps = ([\d.]+)")
-    average = _number(report, r"latency average = ([\d.]+) ms")
-    return Figures(int(transactions), int(failed), rate, average)
-
-
-def _number(report: str, pattern: str, missing: float | None = None) -> float:
-    found = re.search(pattern, report)
-    if found is None and missing is None:
-        raise BareFailed(f"pgbench did not report {pattern!r}:\n{report[-2000:]}")
-    return float(found.group(1)) if found else missing or 0.0
+def read_second(line: str) -> Second | None:
+    """A progress line: `progress: 1.0 s, 557.0 tps, lat 1.793 ms stddev 0.4, 0 failed`; None for any other line."""
+    found = _PROGRESS.search(line)
+    return Second(*(float(value) for value in found.groups())) if found else None

@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from loadtests.bench.fleet import Fleet
+from loadtests.fleet import Fleet
 
 _SETTINGS = "SELECT name, current_setting(name) FROM pg_settings"
 _STANDBYS = "SELECT application_name, sync_state FROM pg_stat_replication"

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from loadtests.bench.figures import Latency, latency
+from loadtests.figures import Latency, latency
 
 #: One unit of work of one client; the seconds each of its requests took, in the order of `Scenario.requests`.
 Step = Callable[[int], Awaitable[Sequence[float]]]
-#: CPU seconds so far by group of processes.
+#: CPU seconds so far by group of processes; `machine` is everything that ran.
 CpuClock = Callable[[], dict[str, float]]
 
 #: A scenario that only fails is given up: the rest of its time would tell nothing more.
@@ -34,7 +34,9 @@ class Scenario:
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """Rates per second; CPU in milliseconds a request, by group; `cores` is how many CPUs were busy on average.
+    """Rates per second; CPU in milliseconds a request, by group.
+
+    `cores`: how many CPUs all groups kept busy on average; `elsewhere`: how many the rest of the machine did.
 
     `latency` is of single requests; `unit_latency` of whole steps where a step is more than one request.
     """
@@ -53,6 +55,7 @@ class Measured(msgspec.Struct, frozen=True):
     errors: dict[str, int]
     cpu_ms: dict[str, float]
     cores: float
+    elsewhere: float
 
 
 class _Tally:
@@ -108,6 +111,8 @@ async def _drive(scenario: Scenario, clients: int, seconds: float) -> _Tally:
 
 def _measured(scenario: Scenario, clients: int, elapsed: float, tally: _Tally, spent: dict[str, float]) -> Measured:
     requests = sum(len(values) for values in tally.seconds)
+    machine = spent.pop("machine", 0.0)
+    ours = sum(spent.values())
     return Measured(
         name=scenario.name,
         unit=scenario.unit,
@@ -122,5 +127,6 @@ def _measured(scenario: Scenario, clients: int, elapsed: float, tally: _Tally, s
         by_request={name: latency(values) for name, values in zip(scenario.requests, tally.seconds, strict=True)},
         errors=dict(tally.errors),
         cpu_ms={group: round(value * 1000 / max(requests, 1), 4) for group, value in spent.items()},
-        cores=round(sum(spent.values()) / elapsed, 2),
+        cores=round(ours / elapsed, 2),
+        elsewhere=round(max(0.0, machine - ours) / elapsed, 2),
     )

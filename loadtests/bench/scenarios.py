@@ -11,9 +11,9 @@ from uuid import uuid4
 import msgspec
 
 from loadtests.bench.client import Client, Reply, finish, opening
-from loadtests.bench.fleet import Fleet
 from loadtests.bench.measure import Scenario, Unexpected
-from loadtests.bench.tenant import Books, Product
+from loadtests.fleet import Fleet
+from loadtests.tenant import Books, Product
 
 _ID = b'"id":"'
 _GROSS = b'"gross":"'

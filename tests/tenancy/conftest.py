@@ -81,9 +81,7 @@ def newcomer(database: TenantDatabase) -> Newcomer:
 
     async def create() -> Caller:
         tenant_id = uuid.uuid4()
-        tenant = TenantFacts(
-            tenant_id, f"t-{tenant_id.hex[:12]}", "Bare", "active", "GBP", "GB", "Europe/London"
-        )
+        tenant = TenantFacts(tenant_id, f"t-{tenant_id.hex[:12]}", "Bare", "active", "GBP", "GB", "Europe/London")
         caller = Caller(
             tenant, uuid.uuid4(), "api_key", "owner", "owner", frozenset({"*:*"}), "127.0.0.1", "test-correlation"
         )

@@ -91,9 +91,7 @@ async def test_fifty_equal_requests_have_one_effect_and_one_answer(
     assert {refusal.code for refusal in refusals} <= {"idempotency-in-flight", "overloaded"}
 
 
-async def test_without_a_key_fifty_requests_have_fifty_effects(
-    database: TenantDatabase, newcomer: Newcomer
-) -> None:
+async def test_without_a_key_fifty_requests_have_fifty_effects(database: TenantDatabase, newcomer: Newcomer) -> None:
     """The planted bug of the test above: it must be able to see more than one effect."""
     caller, counter = await newcomer(), uuid.uuid4()
 
@@ -202,9 +200,7 @@ async def test_a_deadlock_runs_the_command_again(database: TenantDatabase, newco
 
         return command
 
-    await asyncio.gather(
-        database.run(caller, crossing(first, second)), database.run(caller, crossing(second, first))
-    )
+    await asyncio.gather(database.run(caller, crossing(first, second)), database.run(caller, crossing(second, first)))
     assert attempts == 3
     assert await value_of(database, caller, first) == await value_of(database, caller, second) == 1
 

@@ -63,9 +63,7 @@ async def test_a_tenant_does_not_stay_in_a_pooled_connection(
         assert rows == []
 
 
-async def test_history_cannot_be_rewritten_by_the_application(
-    database: TenantDatabase, newcomer: Newcomer
-) -> None:
+async def test_history_cannot_be_rewritten_by_the_application(database: TenantDatabase, newcomer: Newcomer) -> None:
     caller = await newcomer()
 
     async def rewrite(work: UnitOfWork) -> None:

@@ -25,9 +25,7 @@ COUNT: Bound[Any] = Bound("SELECT count(*) FROM test_counters WHERE tenant_id = 
 
 
 def insert() -> Bound[Any]:
-    return Bound(
-        "INSERT INTO test_counters VALUES (%(tenant_id)s, %(id)s, 0)", {"id": uuid.uuid4()}, None, True
-    )
+    return Bound("INSERT INTO test_counters VALUES (%(tenant_id)s, %(id)s, 0)", {"id": uuid.uuid4()}, None, True)
 
 
 async def write(work: UnitOfWork) -> None:

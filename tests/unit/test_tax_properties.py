@@ -44,9 +44,10 @@ def test_net_and_tax_are_the_gross_in_whole_minor_units(
 ) -> None:
     document = price_document(lines, included=included, rounding=rounding, currency=currency)
     quantum = Decimal(1).scaleb(-exponent(currency))
-    for part in (*document.lines, document):
-        assert part.net + part.tax == part.gross
-        for amount in (part.net, part.tax, part.gross):
+    parts = [(line.net, line.tax, line.gross) for line in document.lines]
+    for net, tax, gross in [*parts, (document.net, document.tax, document.gross)]:
+        assert net + tax == gross
+        for amount in (net, tax, gross):
             assert amount == amount.quantize(quantum)
             assert not (amount == 0 and amount.is_signed())
 

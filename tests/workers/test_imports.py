@@ -36,9 +36,7 @@ async def accepted(tenant: Tenant, resource: str, body: bytes) -> dict[str, Any]
 
 
 async def finished(tenant: Tenant, tables: Tables, started: dict[str, Any]) -> dict[str, Any]:
-    await tables.until(
-        "SELECT state IN ('done', 'failed') FROM jobs WHERE id = %(id)s", id=started["id"], seconds=60
-    )
+    await tables.until("SELECT state IN ('done', 'failed') FROM jobs WHERE id = %(id)s", id=started["id"], seconds=60)
     job: dict[str, Any] = await tenant.get(started["job"])
     return job
 

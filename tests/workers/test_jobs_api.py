@@ -61,14 +61,18 @@ async def test_a_replayed_job_runs_and_a_discarded_one_does_not(
         "SELECT type, version FROM events WHERE aggregate_id = ANY(%(ids)s) ORDER BY type", ids=[wanted, unwanted]
     )
     assert [tuple(row.values()) for row in events] == [("job.discarded", 2), ("job.replayed", 2)]
-    audited = tables.rows("SELECT action FROM audit_entries WHERE tenant_id = %(id)s AND target_type = 'job'", id=tenant.id)
+    query = "SELECT action FROM audit_entries WHERE tenant_id = %(id)s AND target_type = 'job'"
+    audited = tables.rows(query, id=tenant.id)
     assert sorted(row["action"] for row in audited) == ["job.discard", "job.replay"]
 
 
 @pytest.mark.parametrize(
     ("state", "step"),
-    [("running", "replay"), ("running", "discard"), ("done", "replay"), ("queued", "replay"), ("discarded", "discard")],
-)
+    [
+        ("running", "replay"), ("running", "discard"), ("done", "replay"), ("queued", "replay"),
+        ("discarded", "discard"),
+    ],
+)  # fmt: skip
 async def test_other_steps_are_refused(tables: Tables, new_tenant: NewTenant, state: str, step: str) -> None:
     tenant = await new_tenant()
     problem = await tenant.post(f"/v1/jobs/{left(tables, tenant, state)}/{step}", expect=409)

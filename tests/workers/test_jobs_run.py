@@ -26,7 +26,8 @@ async def test_jobs_end_as_their_handlers_do(
     unknown = await enqueue(caller, "probe.of-a-newer-release")
     later = await enqueue(caller, "probe.quick", run_at=datetime.now(UTC) + timedelta(hours=1))
     resting = await enqueue(newcomer(state="suspended"), "probe.quick")
-    for job in (quick, failing, hopeless, too_long):
+    orphaned = await enqueue(newcomer(state="closed"), "probe.quick")
+    for job in (quick, failing, hopeless, too_long, orphaned):
         await tables.until(FINISHED, id=job)
 
     _done_once(tables, quick)
@@ -35,7 +36,8 @@ async def test_jobs_end_as_their_handlers_do(
     assert (row["state"], row["attempts"], row["error_code"]) == ("failed", 1, "not-found")
     row = tables.job(too_long)
     assert (row["state"], row["attempts"], row["error_code"]) == ("failed", 3, "job-timeout")
-    assert tables.effects(too_long) == []
+    assert tables.effects(too_long) == tables.effects(orphaned) == []
+    assert tables.job(orphaned)["error_code"] == "tenant-closed"
     # A kind of another release stays for a worker that knows it, an early job for its time, a suspended
     # tenant's for better days; none of them loses an attempt.
     for job in (unknown, later, resting):

@@ -22,9 +22,7 @@ async def stocked(tenant: Tenant, code: str, quantity: str, **fields: Any) -> An
     return product
 
 
-async def test_the_products_jobs_do_their_work(
-    processes: Processes, tables: Tables, new_tenant: NewTenant
-) -> None:
+async def test_the_products_jobs_do_their_work(processes: Processes, tables: Tables, new_tenant: NewTenant) -> None:
     """Reservations that ran out, an overdue invoice, a closed period, a product that runs low."""
     tenant = await new_tenant(time_zone=awake_zone())
     product = await stocked(tenant, "LOW-1", "10", reorder_point="8")

@@ -13,8 +13,12 @@ import msgspec
 Json = dict[str, Any]
 
 _ATTEMPTS = 10
-_LONGEST_WAIT = 30.0
+_LONGEST_WAIT, _LONGEST_RECONNECT = 30.0, 3.0
 _PAGES = 10
+_TOO_LATE = (
+    " An earlier run was interrupted too long ago to be continued, for answers are kept three days; "
+    "`erp reset` deletes everything, then it starts afresh."
+)
 
 
 class UnexpectedAnswer(RuntimeError):
@@ -33,6 +37,10 @@ class Pace:
 
     def __post_init__(self) -> None:
         self._free = self.burst
+
+    def refused(self) -> None:
+        """Somebody else used up the burst: go on at the steady rate."""
+        self._free = min(self._free, 0.0)
 
     def take_turn(self) -> None:
         now = time.monotonic()
@@ -166,10 +174,11 @@ class Client:
             try:
                 reply = self._http.request(method, path, **arguments)
             except httpx.TransportError as error:
-                failure, wait = str(error) or type(error).__name__, 0.1 * 2**attempt
+                failure, wait = str(error) or type(error).__name__, min(0.1 * 2**attempt, _LONGEST_RECONNECT)
             else:
                 if reply.status_code not in (429, 502, 503, 504):
                     return reply
+                self._pace.refused()
                 failure, wait = str(_answer(method, path, reply)), float(reply.headers.get("Retry-After", 1))
             time.sleep(min(wait, _LONGEST_WAIT))
         raise UnexpectedAnswer(f"{method} {path}: no answer after {_ATTEMPTS} tries. {failure}")
@@ -177,7 +186,7 @@ class Client:
 
 def _succeeded(answer: Answer) -> Answer:
     if answer.status >= 400:
-        raise UnexpectedAnswer(str(answer))
+        raise UnexpectedAnswer(f"{answer}{_TOO_LATE if answer.code == 'duplicate' else ''}")
     return answer
 
 

@@ -104,4 +104,6 @@ def _as_number(shop: Shop) -> Probe:
 
 
 def _shown(answer: Answer) -> str:
-    return f"{answer.status} {answer.code}: {answer.detail}" if answer.detail else f"{answer.status} {answer.code}"
+    """Status, code and what was said about it."""
+    pointer = answer.body.get("pointer")
+    return f"{answer.status} {answer.code}: {answer.detail}" + (f" ({pointer})" if pointer else "")

@@ -23,6 +23,7 @@ _PLACES: Final = (
     ("/problems", "every problem explained"),
     ("/health/ready", "health"),
 )
+_SHOWN_EVIDENCE = 5
 _TICK, _CROSS = Text("✓", style="green"), Text("✗", style="bold red")
 
 
@@ -135,6 +136,9 @@ def _proof(console: Console, chronicles: Sequence[Chronicle]) -> bool:
     table.add_column(overflow="fold")
     for checks in zip(*(proof["checks"] for proof in proofs), strict=True):
         table.add_row(*(_TICK if check["holds"] else _CROSS for check in checks), Text(checks[0]["rule"]))
+        for row in [row for check in checks for row in check["evidence"]][:_SHOWN_EVIDENCE]:
+            found = f"{row['table']} {row['id']}: {row['found']} instead of {row['expected']}"
+            table.add_row(*("" for _ in checks), Text(found, style="red"))
     console.print("", table)
     return all(proof["holds"] for proof in proofs)
 

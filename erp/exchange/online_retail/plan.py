@@ -198,7 +198,8 @@ def document_row(document: Document, party_ids: dict[str, str], product_ids: dic
 
 def _sold(line: Line, product_ids: dict[str, str], quantity: Decimal) -> dict[str, str]:
     sold = {
-        "product_id": product_ids[product_key(line.code)], "quantity": _plain(quantity), "unit_price": _plain(line.price)
+        "product_id": product_ids[product_key(line.code)], "quantity": _plain(quantity),
+        "unit_price": _plain(line.price),
     }  # fmt: skip
     if line.description:
         sold["description"] = line.description

@@ -2,7 +2,6 @@
 
 import csv
 import gzip
-import io
 import sys
 from collections.abc import Iterator
 from datetime import datetime
@@ -57,8 +56,9 @@ def read_lines(path: Path) -> Iterator[Line | Rejected]:
 
 
 def _open(path: Path) -> TextIO:
-    raw = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
-    return io.TextIOWrapper(raw, encoding="utf-8", errors="replace", newline="")
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", errors="replace", newline="")
+    return path.open(encoding="utf-8", errors="replace", newline="")
 
 
 def _parse(number: int, row: list[str]) -> Line | Rejected:

@@ -1,5 +1,5 @@
 -- What an application has in hand when a request comes, and decides from what it read: goods, amounts, ids.
--- Drawn anew for every fiftieth order, so that drawing does not count. `only` names the one product to order.
+-- Drawn anew for every fiftieth order, so that drawing does not count. `only` is the one product to order, or nil.
 \set n :n + 1
 \set key 100000000000 + :n * 64 + :client_id
 \if :n % 50 = 1
@@ -13,8 +13,9 @@ WITH drawn AS MATERIALIZED (
     JOIN tax_rates r ON r.tenant_id = p.tenant_id AND r.tax_group_id = p.tax_group_id AND r.valid_from <= current_date
         AND coalesce(r.valid_to, current_date) >= current_date
     WHERE p.tenant_id = :tenant::uuid
-        AND CASE WHEN :only = '' THEN p.id <> all(ARRAY[:hot, :scarce]::uuid[])
-            ELSE p.id = nullif(:only, '')::uuid END
+        AND CASE WHEN :only::uuid = '00000000-0000-0000-0000-000000000000'
+            THEN p.id <> all(ARRAY[:hot, :scarce]::uuid[])
+            ELSE p.id = :only::uuid END
     ORDER BY random() LIMIT :lines::integer
 ), line AS (
     SELECT *, row_number() OVER () AS no, round(price * quantity, 2) AS net,
@@ -23,7 +24,7 @@ WITH drawn AS MATERIALIZED (
 )
 SELECT
     array_agg(no ORDER BY no)::text AS line_nos, array_agg(id ORDER BY no)::text AS products,
-    array_agg('stocked' ORDER BY no)::text AS kinds, array_agg(name ORDER BY no)::text AS names,
+    array_agg('stocked'::text ORDER BY no)::text AS kinds, array_agg(name ORDER BY no)::text AS names,
     array_agg(quantity ORDER BY no)::text AS quantities, array_agg(unit ORDER BY no)::text AS units,
     array_agg(price ORDER BY no)::text AS prices, array_agg(0 ORDER BY no)::text AS zeros,
     array_agg(tax_group ORDER BY no)::text AS tax_groups, array_agg(rate ORDER BY no)::text AS rates,

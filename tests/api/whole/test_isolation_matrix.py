@@ -87,9 +87,7 @@ async def traded(newcomer: Newcomer) -> Trade:
     return await trade(await newcomer())
 
 
-async def test_ids_of_another_tenant_are_missing_ids_on_every_route(
-    newcomer: Newcomer, traded: Trade
-) -> None:
+async def test_ids_of_another_tenant_are_missing_ids_on_every_route(newcomer: Newcomer, traded: Trade) -> None:
     stranger = await newcomer()
     api = await document(stranger.client)
     routes = routes_with_ids(api)
@@ -101,7 +99,9 @@ async def test_ids_of_another_tenant_are_missing_ids_on_every_route(
         foreign = await ask(stranger, method, filled(path, traded.ids, traded.ids["order_id"]), body, matches)
         missing = await ask(stranger, method, filled(path, {}, str(uuid.uuid4())), body, matches)
         if foreign.status_code != 404 or comparable(foreign) != comparable(missing):
-            wrong.append(f"{method} {path}: {foreign.status_code} {foreign.text} / {missing.status_code} {missing.text}")
+            wrong.append(
+                f"{method} {path}: {foreign.status_code} {foreign.text} / {missing.status_code} {missing.text}"
+            )
     assert wrong == [], "\n".join(wrong)
 
 

@@ -108,6 +108,10 @@ async def test_the_general_ledger_pages_along_an_account_and_adds_up_to_its_bala
     balance = await tenant.get(f"/v1/accounts/{bank}/balance", as_of="2026-11-20")
     assert (balance["debit"], balance["credit"], balance["balance"]) == ("0.00", "62.50", "-62.50")
     assert (await tenant.get(f"/v1/accounts/{bank}/balance", as_of="2026-11-19"))["balance"] == "0.00"
+    for wrong in ("yesterday", "2026-02-30", "2026-11-30T00:00:00Z", ""):
+        refused = await tenant.client.get("/v1/trial-balance", params={"as_of": wrong})
+        assert refused.status_code in (400, 422), wrong
+        assert refused.headers["content-type"] == "application/problem+json"
     trial = await tenant.get("/v1/trial-balance", as_of="2026-11-30")
     assert (trial["debit"], trial["credit"]) == ("62.50", "62.50")
 

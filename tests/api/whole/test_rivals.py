@@ -147,7 +147,9 @@ async def test_a_period_closes_between_postings_never_during_one(tenant: Tenant,
         return await patiently(tenant, "/v1/journal-entries", body)
 
     async def close() -> httpx.Response:
-        return await patiently(tenant, f"/v1/periods/{period['id']}/close", {"reason": "month end", "state": "closed"})
+        return await patiently(
+            tenant, f"/v1/periods/{period['id']}/close", {"reason": "month end", "state": "closed"}
+        )
 
     before = [enter(number) for number in range(15)]
     after = [enter(number) for number in range(15, 30)]
@@ -157,9 +159,7 @@ async def test_a_period_closes_between_postings_never_during_one(tenant: Tenant,
     posted = [reply for reply in replies if reply.is_success]
     refused = [reply for reply in replies if not reply.is_success]
     assert {reply.json()["code"] for reply in refused} <= {"period-closed"}
-    in_period = await tenant.get(
-        "/v1/trial-balance", as_of=period["end_date"]
-    )
+    in_period = await tenant.get("/v1/trial-balance", as_of=period["end_date"])
     assert in_period["debit"] == f"{len(posted)}.00"
     late = await enter(99)
     assert late.json()["code"] == "period-closed"

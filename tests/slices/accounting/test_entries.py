@@ -170,13 +170,15 @@ async def test_posting_refuses_one_line_and_unequal_sides(books: Books) -> None:
         await books.run(post, [Posting("@bank", Decimal(1)), Posting("@cash", Decimal("-0.5"))], "X-2")
     with pytest.raises(EntryUnbalanced):
         await books.run(post, [Posting("@bank", Decimal("NaN")), Posting("@cash", Decimal("NaN"))], "X-3")
+    with pytest.raises(ValueError, match="rounded"):
+        await books.run(post, [Posting("@bank", Decimal("0.005")), Posting("@cash", Decimal("-0.005"))], "X-4")
 
 
 async def test_a_role_without_an_account_is_named(books: Books) -> None:
     [found] = await books.rows(named_accounts(["@bank"]))
     assert found.roles == ["bank"]
     with pytest.raises(UnknownReference):
-        await books.run(post, [Posting("7777", Decimal(1)), Posting("@bank", Decimal(-1))], "X-4")
+        await books.run(post, [Posting("7777", Decimal(1)), Posting("@bank", Decimal(-1))], "X-5")
 
 
 class Forged:

@@ -164,6 +164,27 @@ async def test_postings_around_a_closing_land_before_it_or_are_refused(books: Bo
     assert await books.evidence(*CHECKS) == {}
 
 
+async def test_a_closing_is_not_overtaken_for_ever_by_steady_posting(books: Books) -> None:
+    march = await books.period(MARCH)
+    done = asyncio.Event()
+
+    async def keep_posting() -> list[date]:
+        dates = []
+        while not done.is_set():
+            dates.append((await books.run(create_entry, sale())).date)
+        return dates
+
+    posters = [asyncio.create_task(keep_posting()) for _ in range(12)]
+    await books.until_blocked(6)
+    try:
+        await books.run(close_period, march.id, HARD)
+    finally:
+        done.set()
+    dates = [day for days in await asyncio.gather(*posters) for day in days]
+    assert set(dates) == {MARCH, date(2026, 4, 1)}
+    assert await books.evidence(*CHECKS) == {}
+
+
 #: A planted mistake: the period is read without its lock.
 _UNLOCKED: Statement[PeriodRow] = Statement(
     select(periods.c.id, periods.c.start_date, periods.c.end_date, literal(True))

@@ -189,7 +189,7 @@ class TestProducts:
             ("/tax_group_id", {"tax_group_id": uuid4()}),
         ):
             with pytest.raises(UnknownReference) as refusal:
-                await shop.run(create_product, CreateProductInput(code="1", name="One", **fields))  # type: ignore[arg-type]
+                await shop.run(create_product, CreateProductInput(code="1", name="One", **fields))
             assert refusal.value.pointer == pointer
         with pytest.raises(NotFound):
             await shop.run(update_product, uuid4(), UpdateProductInput(name="X"))

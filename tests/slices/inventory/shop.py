@@ -53,9 +53,7 @@ class Shop(Books):
     ) -> AdjustmentView:
         """Goods found: the shortest way to stock."""
         line = AdjustmentLineInput(product_id=product, quantity=quantity, unit_cost=unit_cost, **more)
-        return await self.run(
-            create_adjustment, CreateAdjustmentInput(reason="opening_stock", lines=[line], date=on)
-        )
+        return await self.run(create_adjustment, CreateAdjustmentInput(reason="opening_stock", lines=[line], date=on))
 
     async def level(self, product: UUID, location: UUID | None = None) -> tuple[str, str]:
         """(on hand, reserved) as text."""

@@ -111,9 +111,7 @@ class TestCost:
         assert stock.issue(None, LAMP, SHELF, D(1)).value == D("-33")
 
     @given(
-        receipts=st.lists(
-            st.tuples(st.integers(1, 10**6), st.integers(0, 10**8)), min_size=1, max_size=8
-        ),
+        receipts=st.lists(st.tuples(st.integers(1, 10**6), st.integers(0, 10**8)), min_size=1, max_size=8),
         shares=st.lists(st.integers(1, 100), max_size=20),
     )
     def test_moves_always_add_up_and_nothing_left_is_worth_nothing(

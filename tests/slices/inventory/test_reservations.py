@@ -122,9 +122,7 @@ async def test_unknown_reservations_are_not_found_and_external_ids_are_unique(sh
 
 async def test_reserving_takes_three_round_trips(shop: Shop) -> None:
     await shop.receive(shop.lamp, "5")
-    held, counted = await shop.counted(
-        create_reservation, CreateReservationInput(product_id=shop.lamp, quantity="1")
-    )
+    held, counted = await shop.counted(create_reservation, CreateReservationInput(product_id=shop.lamp, quantity="1"))
     assert counted.postgres == 3
     _, counted = await shop.counted(release_reservation, held.id)
     assert counted.postgres == 3

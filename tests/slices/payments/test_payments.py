@@ -1,6 +1,7 @@
 """Payments: what they book and settle, how that is taken back, and that nothing is settled twice."""
 
 import asyncio
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -19,6 +20,7 @@ from erp.accounting.errors import (
     ControlAccount,
     OverAllocation,
 )
+from erp.accounting.items_repository import LOCK_ITEMS
 from erp.accounting.open_items import NewOpenItem, allocations_by, save_open_item
 from erp.accounting.posting import Posting, ledger_loads, open_ledger, save_entry
 from erp.accounting.proof import CHECKS as LEDGER
@@ -42,6 +44,7 @@ from erp.payments.schemas import (
     TakeBackInput,
 )
 from erp.payments.service import allocate_payment, create_payment, reverse_payment, take_back_allocations
+from tenancy.database import TenantDatabase
 from tenancy.work import UnitOfWork
 from tests.slices.accounting.books import Books
 from tests.slices.invoicing.drafting import line, posted
@@ -315,6 +318,37 @@ async def test_reversing_while_allocating_leaves_the_books_in_order(each_lock: B
     assert isinstance(results[1], PaymentView)
     assert isinstance(results[0], PaymentView | PaymentReversed)
     assert await left_of(books, invoice) == 120_00
+    assert await books.evidence(*PROOF) == {}
+
+
+async def test_a_settling_that_forgot_the_row_lock_is_refused_by_the_database(
+    books: Books, unguarded_database: TenantDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books = replace(books, database=unguarded_database)
+    invoice = await posted(books)
+    unlocked = Bound(LOCK_ITEMS.sql.replace("FOR UPDATE", ""), {}, LOCK_ITEMS.row, True)
+    everyone_read = asyncio.Barrier(5)
+    monkeypatch.setattr(
+        "erp.accounting.open_items.LOCK_ITEMS", lambda targets: replace(unlocked, parameters={"targets": targets})
+    )
+
+    async def careless(work: UnitOfWork) -> PaymentView:
+        load, loads = work.load, 0
+
+        async def reading(*statements: Bound[Any]) -> tuple[list[Any], ...]:
+            nonlocal loads
+            rows = await load(*statements)
+            loads += 1
+            if loads == 1:
+                await everyone_read.wait()
+            return rows
+
+        monkeypatch.setattr(work, "load", reading)
+        return await create_payment(work, received(books, "100.00", (invoice, "100.00")))
+
+    results = await asyncio.gather(*(books.run(careless) for _ in range(5)), return_exceptions=True)
+    assert sorted(isinstance(one, DomainError) for one in results) == [False, True, True, True, True]
+    assert await left_of(books, invoice) == 20_00
     assert await books.evidence(*PROOF) == {}
 
 

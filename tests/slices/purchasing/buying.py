@@ -5,19 +5,21 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+from erp.purchasing.bill_schemas import (
+    BillPurchaseOrderInput,
+    CreateSupplierBillInput,
+    PurchaseBillLineInput,
+    SupplierBillLineInput,
+    SupplierBillView,
+)
 from erp.purchasing.proof import CHECKS
 from erp.purchasing.schemas import (
-    BillPurchaseOrderInput,
     CreatePurchaseOrderInput,
-    CreateSupplierBillInput,
     GoodsReceiptLineInput,
     GoodsReceiptView,
-    PurchaseBillLineInput,
     PurchaseLineInput,
     PurchaseOrderView,
     ReceivePurchaseOrderInput,
-    SupplierBillLineInput,
-    SupplierBillView,
 )
 from erp.purchasing.service import bill_order, create_bill, create_order, receive_order
 from tests.slices.inventory.shop import MARCH, Shop

@@ -12,17 +12,19 @@ from erp.accounting.errors import ReversalTooEarly, RoundingTooLarge
 from erp.kernel.errors import Invalid, InvalidState, NotFound
 from erp.parties.schemas import CreatePartyInput
 from erp.parties.service import create_party
+from erp.purchasing.bill_schemas import (
+    BillPurchaseOrderInput,
+    CancelSupplierBillInput,
+    PurchaseBillLineInput,
+    SupplierBillLineInput,
+)
 from erp.purchasing.errors import BillSettled, MixedPrices, MoreThanReceived, NothingOpen, OtherSupplier
 from erp.purchasing.repository import BILL, BILL_LINES
 from erp.purchasing.schemas import (
-    BillPurchaseOrderInput,
-    CancelSupplierBillInput,
     CreatePurchaseOrderInput,
-    PurchaseBillLineInput,
     PurchaseOrderView,
     ReceivePurchaseOrderInput,
     StopPurchaseOrderInput,
-    SupplierBillLineInput,
 )
 from erp.purchasing.service import bill_order, cancel_bill, close_order, create_order, receive_order
 from erp.purchasing.views import bill_view

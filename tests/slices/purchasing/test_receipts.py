@@ -17,11 +17,7 @@ from erp.purchasing.errors import MoreThanOrdered, NothingOpen
 from erp.purchasing.queries import RECEIPT, RECEIPT_LINES
 from erp.purchasing.receiving import plan_arrivals
 from erp.purchasing.repository import ORDERS
-from erp.purchasing.schemas import (
-    DirectReceiptInput,
-    GoodsReceiptLineInput,
-    ReceivePurchaseOrderInput,
-)
+from erp.purchasing.schemas import DirectReceiptInput, GoodsReceiptLineInput, ReceivePurchaseOrderInput
 from erp.purchasing.service import receive_directly, receive_order
 from erp.purchasing.views import direct_view, receipt_view
 from tenancy.database import TenantDatabase

@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 
 from erp.inventory.reservations import shown_reservations_of
+from erp.invoicing.facts import invoiced_lines
 from erp.invoicing.schemas import CancelInvoiceInput, CreditInvoiceInput
 from erp.invoicing.service import cancel_draft, credit_invoice, post_invoice
 from erp.kernel.errors import InvalidState
 from erp.sales.errors import MoreThanOpen, NothingToDo
 from erp.sales.planning import held_by_line
-from erp.sales.repository import BILLED, INVOICED, ORDER, ORDER_LINES
+from erp.sales.repository import BILLED, ORDER, ORDER_LINES
 from erp.sales.schemas import InvoiceOrderInput, OrderView
 from erp.sales.service import invoice_order
 from erp.sales.views import order_view
@@ -23,7 +24,7 @@ async def seen(shop: Shop, order_id: Any) -> OrderView:
     [row], lines = await shop.rows(ORDER(order_id=order_id)), await shop.rows(ORDER_LINES(order_id=order_id))
     held = held_by_line(await shop.rows(shown_reservations_of(order_id)))
     [billed] = await shop.rows(BILLED(order_id=order_id))
-    return order_view(row, lines, held, await shop.rows(INVOICED(order_id=order_id)), billed)
+    return order_view(row, lines, held, await shop.rows(invoiced_lines(order_id)), billed)
 
 
 async def test_only_what_was_delivered_is_invoiced_and_only_once(shop: Shop) -> None:

@@ -189,7 +189,9 @@ CREATE TABLE supplier_bills (
     CONSTRAINT supplier_bills_line_count_check CHECK (line_count >= 1),
     CONSTRAINT supplier_bills_due_check CHECK (due_date >= date),
     CONSTRAINT supplier_bills_total_check CHECK (gross = net + tax + rounding AND gross >= 0 AND gross < 'Infinity'),
-    CONSTRAINT supplier_bills_variance_check CHECK (variance = net - receipt_value AND receipt_value >= 0)
+    CONSTRAINT supplier_bills_receipt_value_check CHECK (receipt_value >= 0 AND receipt_value < 'Infinity'),
+    CONSTRAINT supplier_bills_variance_check
+        CHECK (variance = net - receipt_value AND variance > '-Infinity' AND variance < 'Infinity')
 );
 -- A supplier's own number comes once, unless the first bill with it was a mistake and is cancelled.
 CREATE UNIQUE INDEX supplier_bills_supplier_number_key ON supplier_bills (tenant_id, party_id, supplier_number)

@@ -28,7 +28,8 @@ DECLARE
     history text;
 BEGIN
     FOREACH history IN ARRAY ARRAY[
-        'events', 'audit_entries', 'stock_moves', 'journal_entries', 'journal_lines', 'number_voids'
+        'events', 'audit_entries', 'stock_moves', 'journal_entries', 'journal_lines', 'allocations', 'invoice_reminders',
+        'number_voids', 'goods_receipts', 'goods_receipt_lines', 'supplier_bill_lines'
     ]
     LOOP
         IF to_regclass(history) IS NOT NULL THEN

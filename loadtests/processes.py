@@ -30,16 +30,18 @@ class Tree:
 
     def seconds(self, pids: Iterable[int], *, alone: bool = False) -> float:
         """User and system time of the processes and (unless `alone`) of all that descend from them."""
-        total, waiting, seen = 0, list(pids), set[int]()
+        counted = pids if alone else self.family(pids)
+        return sum(self._ticks.get(pid, 0) for pid in counted) / _TICKS
+
+    def family(self, pids: Iterable[int]) -> set[int]:
+        """The processes and all that descend from them."""
+        waiting, found = list(pids), set[int]()
         while waiting:
             pid = waiting.pop()
-            if pid in seen:
-                continue
-            seen.add(pid)
-            total += self._ticks.get(pid, 0)
-            if not alone:
+            if pid in self._ticks and pid not in found:
+                found.add(pid)
                 waiting += self._children.get(pid, ())
-        return total / _TICKS
+        return found
 
 
 def cpu_seconds(groups: Mapping[str, Iterable[int]], alone: Mapping[str, int]) -> dict[str, float]:
@@ -47,3 +49,11 @@ def cpu_seconds(groups: Mapping[str, Iterable[int]], alone: Mapping[str, int]) -
     tree = Tree()
     found = {name: tree.seconds(pids) for name, pids in groups.items()}
     return found | {name: tree.seconds([pid], alone=True) for name, pid in alone.items()}
+
+
+def machine_seconds(proc: Path = _PROC) -> float:
+    """Seconds all CPUs together were busy since the machine started."""
+    user, nice, system, _idle, _waiting, *interrupts = (
+        int(value) for value in (proc / "stat").read_text().split("\n", 1)[0].split()[1:8]
+    )
+    return (user + nice + system + sum(interrupts)) / _TICKS

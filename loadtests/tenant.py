@@ -13,7 +13,7 @@ from uuid import uuid4
 import psycopg
 
 from erp.exchange.api import ROWS_PER_REQUEST, Api, RowAnswer
-from loadtests.bench.fleet import Fleet
+from loadtests.fleet import Fleet
 
 PRODUCTS, CUSTOMERS, DIRECT_SALES, CONFIRMED, DRAFTS = 500, 200, 1_500, 1_000, 500
 STOCK_OF_EACH = 200_000
