@@ -65,5 +65,5 @@ def test_settings_of_a_session_never_outlive_a_transaction() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
             if _SESSION_WIDE.search(text):
-                found.append(f"{path}:{node.lineno}")
+                found.append(f"{path}: {text[:60]}")
     assert found == []
