@@ -48,8 +48,9 @@ def configure_logging(level: str, *, instance: str, role: str, stream: TextIO | 
     root.handlers = [_Bridge(line)]
     root.setLevel(number)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
-        logging.getLogger(name).handlers = []
-        logging.getLogger(name).propagate = True
+        server = logging.getLogger(name)
+        server.handlers, server.propagate, server.disabled = [], True, False
+        server.setLevel(logging.NOTSET)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
     logging.captureWarnings(True)

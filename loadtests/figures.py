@@ -1,7 +1,7 @@
 """Percentiles of what was measured."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -29,3 +29,14 @@ def percentile(ordered: list[float], share: float) -> float:
     """Nearest rank of values in rising order, of which there is at least one. `share` above 0, at most 1."""
     # The product is rounded first: 0.95 * 20 is a hair above 19 in binary and would name the rank above.
     return ordered[max(0, math.ceil(round(len(ordered) * share, 9)) - 1)]
+
+
+def percentile_of_counts(counts: Mapping[int, int], share: float) -> float:
+    """The same of values given as value -> how often; 0 when there are none."""
+    rank = math.ceil(round(sum(counts.values()) * share, 9))
+    passed = 0
+    for value in sorted(counts):
+        passed += counts[value]
+        if passed >= max(1, rank):
+            return float(value)
+    return 0.0

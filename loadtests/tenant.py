@@ -1,6 +1,7 @@
 """The books that are measured: a wholesaler with products, customers, stock and a few thousand orders."""
 
 import asyncio
+import math
 import random
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,11 +16,11 @@ import psycopg
 from erp.exchange.api import ROWS_PER_REQUEST, Api, RowAnswer
 from loadtests.fleet import Fleet
 
-PRODUCTS, CUSTOMERS, DIRECT_SALES, CONFIRMED, DRAFTS = 500, 200, 1_500, 1_000, 500
 STOCK_OF_EACH = 200_000
 STOCK_OF_HOT = 5_000_000
-#: Units of the product that 32 clients fight for until it is sold out.
+#: Pieces of the product that many clients fight for until it is sold out.
 STOCK_OF_SCARCE = 400
+_LINES_OF_RECEIPT = 100
 _STREAMS = 6
 _NOUNS = ("Lantern", "Mug", "Cushion", "Clock", "Basket", "Candle", "Tray", "Ribbon", "Frame", "Bowl", "Lamp", "Box")
 _LOOKS = ("Red", "Ivory", "Vintage", "Painted", "Woven", "Small", "Large", "Retro", "Enamel", "Folding", "Glass")
@@ -27,6 +28,21 @@ _TOWNS = ("London", "Leeds", "York", "Bristol", "Glasgow", "Cardiff", "Derby", "
 
 Progress = Callable[[str, int, int], None]
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much of everything a tenant gets: products, customers, and orders of three kinds."""
+
+    products: int
+    customers: int
+    direct_sales: int
+    confirmed: int
+    drafts: int
+
+
+WHOLESALER = Sizes(products=500, customers=200, direct_sales=1_500, confirmed=1_000, drafts=500)
+SHOP = Sizes(products=60, customers=20, direct_sales=40, confirmed=40, drafts=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +57,10 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """A tenant ready to be driven. `keys`: API keys, one a client. `orders`: ids of orders with three lines."""
+    """A tenant ready to be driven. `keys`: API keys, one a client. `orders`: ids of orders with three lines.
+
+    `hot` and `scarce` are not among the `products`: everybody orders the one, and there is little of the other.
+    """
 
     tenant_id: str
     owner: str
@@ -64,10 +83,10 @@ async def opened(api: Api) -> AsyncIterator[Api]:
         await api.close()
 
 
-async def make_tenant(fleet: Fleet, name: str, *, slug: str = "bench") -> tuple[str, str]:
+async def make_tenant(fleet: Fleet, name: str) -> tuple[str, str]:
     """A new tenant through POST /v1/tenants; its id and its owner's key. Raises ApiProblem."""
     body = {
-        "slug": f"{slug}-{uuid4().hex[:12]}", "name": name, "base_currency": "GBP", "country": "GB",
+        "slug": f"load-{uuid4().hex[:12]}", "name": name, "base_currency": "GBP", "country": "GB",
         "time_zone": "Europe/London",
     }  # fmt: skip
     async with opened(Api(fleet.url, fleet.operator_key, fleet.certificate)) as api:
@@ -88,12 +107,12 @@ async def make_keys(api: Api, count: int, role: str = "owner") -> tuple[str, ...
     return tuple(await asyncio.gather(*(one(number) for number in range(count))))
 
 
-async def fill(fleet: Fleet, clients: int, progress: Progress) -> Books:
+async def fill(fleet: Fleet, name: str, sizes: Sizes, clients: int, progress: Progress) -> Books:
     """Provision a tenant and trade for a while, all through the public API. Raises ApiProblem, BadRow."""
-    tenant_id, owner = await make_tenant(fleet, "Bench Wholesale Ltd")
+    tenant_id, owner = await make_tenant(fleet, name)
     draw = random.Random(20111209)
     async with opened(Api(fleet.url, owner, fleet.certificate, connections=_STREAMS)) as api:
-        filling = _Filling(api, draw, progress)
+        filling = _Filling(api, sizes, draw, progress)
         keys = await make_keys(api, clients)
         tax_group = await _tax_group(api)
         products = await filling.products(tax_group)
@@ -113,15 +132,16 @@ class BadRow(RuntimeError):
 class _Filling:
     """Sends the prepared records in bulk."""
 
-    def __init__(self, api: Api, draw: random.Random, progress: Progress) -> None:
+    def __init__(self, api: Api, sizes: Sizes, draw: random.Random, progress: Progress) -> None:
         self._api = api
+        self._sizes = sizes
         self._draw = draw
         self._progress = progress
 
     async def products(self, tax_group: str) -> list[Product]:
         """Every third line of real catalogues costs pennies, few cost more than a hundred."""
         rows, prices = [], []
-        for number in range(PRODUCTS + 2):
+        for number in range(self._sizes.products + 2):
             price = Decimal(round(self._draw.lognormvariate(1.8, 1.0) * 100) + 35) / 100
             cost = max(Decimal("0.05"), (price * Decimal(self._draw.randint(40, 70)) / 100).quantize(Decimal("0.01")))
             name = f"{self._draw.choice(_LOOKS)} {self._draw.choice(_NOUNS)} {number}"
@@ -137,7 +157,7 @@ class _Filling:
 
     async def customers(self) -> list[str]:
         rows = []
-        for number in range(CUSTOMERS):
+        for number in range(self._sizes.customers):
             town = self._draw.choice(_TOWNS)
             street = f"{self._draw.randint(1, 200)} {town} Road"
             rows.append(
@@ -153,26 +173,26 @@ class _Filling:
         return found
 
     async def opening_stock(self, supplier: str, stock: Sequence[tuple[Product, int]]) -> None:
-        """Receipts of a hundred lines each."""
+        """What was bought before the first sale."""
         day = (datetime.now(UTC) - timedelta(days=100)).date().isoformat()
-        for done, part in enumerate(_parts(stock, 100), 1):
+        for done, part in enumerate(_parts(stock, _LINES_OF_RECEIPT), 1):
             lines = [
                 {"product_id": one.id, "quantity": str(quantity), "unit_price": str(one.cost)}
                 for one, quantity in part
             ]
             receipt = {"party_id": supplier, "date": day, "lines": lines}
             await self._api.post("/v1/direct-receipts", receipt, key=str(uuid4()))
-            self._progress("direct-receipts", done, -(-len(stock) // 100))
+            self._progress("direct-receipts", done, math.ceil(len(stock) / _LINES_OF_RECEIPT))
 
     async def history(self, products: Sequence[Product], customers: Sequence[str]) -> list[str]:
         """Ninety days of direct sales, then open orders and drafts; ids of those with three lines."""
         sales = [
             {**self._order(products, customers, self._draw.randint(1, 8)), "date": self._day()}
-            for _ in range(DIRECT_SALES)
+            for _ in range(self._sizes.direct_sales)
         ]
         await self.send("direct-sales", sales)
-        confirmed = [{**self._order(products, customers, 3), "confirm": True} for _ in range(CONFIRMED)]
-        drafts = [self._order(products, customers, 3) for _ in range(DRAFTS)]
+        confirmed = [{**self._order(products, customers, 3), "confirm": True} for _ in range(self._sizes.confirmed)]
+        drafts = [self._order(products, customers, 3) for _ in range(self._sizes.drafts)]
         return await self.send("sales-orders", [*confirmed, *drafts])
 
     def _order(self, products: Sequence[Product], customers: Sequence[str], lines: int) -> dict[str, Any]:
@@ -203,6 +223,10 @@ class _Filling:
         keyed = [(f"{run}:{number}", row) for number, row in enumerate(rows)]
         answers = await asyncio.gather(*(part(chunk) for chunk in _parts(keyed, ROWS_PER_REQUEST)))
         return [_id(resource, answer) for chunk in answers for answer in chunk]
+
+
+def _bought(product: Product, quantity: int) -> dict[str, str]:
+    return {"product_id": product.id, "quantity": str(quantity), "unit_price": str(product.cost)}
 
 
 def _id(resource: str, answer: RowAnswer) -> str:

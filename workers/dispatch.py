@@ -15,9 +15,8 @@ log = get_logger("workers.dispatch")
 
 #: Rows one pass of the sweeper looks at, per queue and reason.
 _SWEEP = 500
-#: As few messages waiting as this cannot explain why a row has waited so long: its message is lost.
-_ALMOST_EMPTY = 20
-#: With more of them waiting, a row's turn may still come; after so many times the patience it may not.
+#: While messages wait in a queue, a row's own may be among them, and enqueued anew it would come last anyway:
+#: it counts as lost after so many times the patience only.
 _BUSY_FACTOR = 10
 
 
@@ -73,5 +72,5 @@ class Dispatcher:
 
     def _patience(self, waiting: int) -> timedelta:
         """How long a message may have been under way before it counts as lost."""
-        factor = _BUSY_FACTOR if waiting > _ALMOST_EMPTY else 1
+        factor = _BUSY_FACTOR if waiting else 1
         return timedelta(seconds=self._settings.sweep_after * factor)

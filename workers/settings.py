@@ -11,8 +11,8 @@ class WorkerSettings:
     """Defaults are the product's promises: a killed worker's job runs again within 30 s.
 
     A job belongs to its worker for `job_lease` after its last heartbeat; the coordinator looks for expired
-    leases every `sweep_poll`. A message counts as lost in Redis when its row has waited `sweep_after` with
-    nothing waiting before it.
+    leases every `sweep_poll`. A message counts as lost when its row has waited `sweep_after` and its queue in
+    Redis is empty.
     """
 
     job_lease: float = 20.0

@@ -10,12 +10,13 @@ from erp.inventory.stock import Stock, level_loads
 from erp.invoicing.facts import InvoicedLine, invoiced_lines
 from erp.kernel.quantity import quantity_text
 from erp.sales.billing import still_invoiced
+from erp.sales.documents import OrderView
 from erp.sales.order_state import check, state_after
 from erp.sales.planning import held_by_line, named, pairs_of, taken_from
 from erp.sales.repository import BILLED, LOCK_ORDER, ORDER, ORDER_LINES
 from erp.sales.rows import LineRow
 from erp.sales.saving import move_lines, order_of, set_state, tell_order
-from erp.sales.schemas import CancelOrderInput, OrderView
+from erp.sales.schemas import CancelOrderInput
 from erp.sales.views import order_view
 from tenancy.locks import stock_operation
 from tenancy.work import UnitOfWork

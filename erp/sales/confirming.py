@@ -6,13 +6,14 @@ from uuid import UUID
 
 from erp.inventory.reservations import Hold, expiry, reservations_of, save_reservations
 from erp.inventory.stock import Stock, level_loads
+from erp.sales.documents import OrderView
 from erp.sales.errors import OrderChanged
 from erp.sales.order_state import check, state_after
 from erp.sales.planning import held_by_line, pairs_of, plan_holds
 from erp.sales.repository import LOCK_ORDER, ORDER, ORDER_LINES
 from erp.sales.rows import LineRow, OrderRow
 from erp.sales.saving import add_order, held_facts, move_lines, order_of, set_state, tell_order
-from erp.sales.schemas import OrderView, ReserveOrderInput
+from erp.sales.schemas import ReserveOrderInput
 from erp.sales.views import order_view
 from tenancy.locks import stock_operation
 from tenancy.work import UnitOfWork

@@ -12,12 +12,13 @@ from erp.inventory.stock import Move, Stock, arrived_later, post_moves, stock_lo
 from erp.kernel.money import money_text
 from erp.kernel.quantity import quantity_text
 from erp.numbering.service import take
+from erp.sales.documents import DeliveryView
 from erp.sales.order_state import check, state_after
 from erp.sales.planning import Drop, held_by_line, pairs_of, plan_delivery, taken_from
 from erp.sales.repository import LOCK_ORDER, ORDER, ORDER_LINES
 from erp.sales.rows import DeliveryLineRow, DeliveryRow, LineRow, OrderRow
 from erp.sales.saving import add_delivery, move_lines, order_of, set_state, tell_order
-from erp.sales.schemas import DeliverOrderInput, DeliveryView
+from erp.sales.schemas import DeliverOrderInput
 from erp.sales.views import delivery_view
 from tenancy.locks import stock_operation
 from tenancy.trail import Event
@@ -105,7 +106,8 @@ def new_delivery(
 def _line(line_no: int, drop: Drop, move: Move) -> DeliveryLineRow:
     return DeliveryLineRow(
         id=move.line_id or new_id(), line_no=line_no, order_line_id=drop.line.id, product_id=drop.line.product_id,
-        quantity=drop.quantity, unit_code=drop.line.unit_code, base_quantity=drop.base, unit_cost=move.unit_cost,
+        quantity=drop.quantity, unit_code=drop.line.unit_code, base_quantity=drop.base,
+        base_decimals=drop.line.base_decimals, unit_cost=move.unit_cost,
         cost=-move.value, returned=_ZERO, returned_cost=_ZERO,
     )  # fmt: skip
 

@@ -11,10 +11,11 @@ from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
 from erp.kernel.errors import NotFound
 from erp.sales import service
+from erp.sales.documents import DeliverySummary, DeliveryView, ReturnSummary, ReturnView
 from erp.sales.queries import DELIVERIES, ORDER_STATE, RETURN, RETURN_LINES, RETURNS
 from erp.sales.repository import DELIVERY, DELIVERY_LINES
 from erp.sales.rows import DeliveryRow, ReturnRow
-from erp.sales.schemas import DeliverySummary, DeliveryView, ReturnDeliveryInput, ReturnSummary, ReturnView
+from erp.sales.schemas import ReturnDeliveryInput
 from erp.sales.views import delivery_summary, delivery_view, return_summary, return_view
 
 TAKE_BACK = Command(

@@ -20,11 +20,12 @@ from erp.pricing.facts import conversions, selling_facts, tax_defaults
 from erp.sales.billing import invoice_lines, rounding_of
 from erp.sales.confirming import services_rendered
 from erp.sales.delivering import delivered, issue, new_delivery, save_delivery
+from erp.sales.documents import DirectSaleView
 from erp.sales.drafting import goods_of, new_lines, tax_terms
 from erp.sales.planning import Drop, pairs_of
 from erp.sales.rows import DeliveryRow, LineRow, OrderRow
 from erp.sales.saving import add_order, tell_order
-from erp.sales.schemas import DirectSaleInput, DirectSaleView
+from erp.sales.schemas import DirectSaleInput
 from tenancy.locks import stock_operation
 from tenancy.work import UnitOfWork
 

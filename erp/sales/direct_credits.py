@@ -21,10 +21,11 @@ from erp.kernel.text import Date, decimal
 from erp.numbering.service import take
 from erp.parties.facts import PartyFacts, customer_of, party_facts
 from erp.pricing.facts import conversions, selling_facts, tax_defaults
+from erp.sales.documents import DirectCreditView
 from erp.sales.drafting import TaxTerms, goods_of, new_lines, tax_terms
 from erp.sales.returning import save_return
 from erp.sales.rows import LineRow, ReturnLineRow, ReturnRow
-from erp.sales.schemas import DirectCreditInput, DirectCreditView
+from erp.sales.schemas import DirectCreditInput
 from tenancy.locks import stock_operation
 from tenancy.work import UnitOfWork
 

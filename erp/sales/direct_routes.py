@@ -11,8 +11,9 @@ from erp.http.request import ApiRequest
 from erp.kernel.errors import NotFound
 from erp.kernel.money import money_text
 from erp.sales import service
+from erp.sales.documents import DirectCreditView, DirectSaleView
 from erp.sales.queries import DIRECT_CREDIT, DIRECT_SALE, DirectCreditRow, DirectSaleRow
-from erp.sales.schemas import DirectCreditInput, DirectCreditView, DirectSaleInput, DirectSaleView
+from erp.sales.schemas import DirectCreditInput, DirectSaleInput
 
 SELL = Command(
     "direct_sales.create", service.create_direct_sale, "sales_orders:write", DirectSaleInput, status=201,

@@ -87,7 +87,7 @@ def _line(index: int, line: OrderLineInput, goods: Goods) -> LineRow:
     price = _price(line, product, ratio, at)
     return LineRow(
         new_id(), index + 1, product.product_id, product.kind, line.description or product.name, quantity,
-        unit_code, _base(quantity, ratio, product, at), price, decimal(line.discount_percent),
+        unit_code, _base(quantity, ratio, product, at), product.unit_decimals, price, decimal(line.discount_percent),
         product.tax_group_id, product.tax_rate, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO,
     )  # fmt: skip
 

@@ -15,12 +15,13 @@ from erp.parties.facts import customer_of, party_facts
 from erp.pricing.facts import conversions, selling_facts, tax_defaults
 from erp.pricing.tax import Rounding
 from erp.sales.confirming import create_confirmed
+from erp.sales.documents import OrderView
 from erp.sales.drafting import goods_of, new_lines, tax_terms
 from erp.sales.order_state import check
 from erp.sales.repository import CHANGING, DROP_LINES, LOCK_ORDER, ORDER_LINES, SET_DRAFT
 from erp.sales.rows import LineRow, OrderRow
 from erp.sales.saving import add_lines, add_order, order_of, tell_order
-from erp.sales.schemas import CreateOrderInput, OrderLineInput, OrderView, UpdateOrderInput
+from erp.sales.schemas import CreateOrderInput, OrderLineInput, UpdateOrderInput
 from erp.sales.views import order_view
 from tenancy.work import UnitOfWork
 

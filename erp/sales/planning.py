@@ -166,8 +166,10 @@ def cut(line: LineRow, base_quantity: Decimal) -> Decimal:
     """`base_quantity` rounded down to what the line's unit can express: whole ones unless it is the product's own."""
     if line.in_base_unit or base_quantity <= 0:
         return max(_ZERO, base_quantity)
-    units = Fraction(base_quantity) * Fraction(line.quantity) / Fraction(line.base_quantity)
-    return line.base(Decimal(units.numerator // units.denominator))
+    per_unit = Fraction(line.base_quantity) / Fraction(line.quantity)
+    # Of a unit that is no whole number of pieces (a third), only so many together are.
+    together = (per_unit * 10**line.base_decimals).denominator
+    return line.base(Decimal(Fraction(base_quantity) // (per_unit * together) * together))
 
 
 def _drop(line: LineRow, quantity: Decimal, base: Decimal, held: Mapping[UUID, Decimal]) -> Drop:

@@ -71,8 +71,9 @@ ADD_ORDER: Statement[tuple[()]] = Statement(
 
 _new_line = rows_of(
     ids=Uuid, line_nos=Integer, products=Uuid, kinds=Text, descriptions=Text, quantities=Numeric, units=Text,
-    base_quantities=Numeric, prices=Numeric, discounts=Numeric, tax_groups=Uuid, tax_rates=Numeric, nets=Numeric,
-    taxes=Numeric, grosses=Numeric, cancelleds=Numeric, delivereds=Numeric, returneds=Numeric,
+    base_quantities=Numeric, base_decimals=Integer, prices=Numeric, discounts=Numeric, tax_groups=Uuid,
+    tax_rates=Numeric, nets=Numeric, taxes=Numeric, grosses=Numeric, cancelleds=Numeric, delivereds=Numeric,
+    returneds=Numeric,
 )  # fmt: skip
 #: The names of the arrays, in the order of a LineRow's fields.
 LINE_ARRAYS = tuple(_new_line.c.keys())
@@ -142,7 +143,8 @@ ADD_DELIVERY: Statement[tuple[()]] = Statement(
 )
 _drop = rows_of(
     ids=Uuid, line_nos=Integer, order_lines=Uuid, products=Uuid, quantities=Numeric, units=Text,
-    base_quantities=Numeric, unit_costs=Numeric, costs=Numeric, returneds=Numeric, returned_costs=Numeric,
+    base_quantities=Numeric, base_decimals=Integer, unit_costs=Numeric, costs=Numeric, returneds=Numeric,
+    returned_costs=Numeric,
 )  # fmt: skip
 DELIVERY_LINE_ARRAYS = tuple(_drop.c.keys())
 ADD_DELIVERY_LINES: Statement[tuple[()]] = Statement(

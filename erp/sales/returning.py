@@ -10,8 +10,9 @@ from erp.inventory.facts import chosen_location, location_facts, movement_date
 from erp.inventory.stock import Stock, ensure_levels, post_moves, stock_loads
 from erp.kernel.errors import Invalid, NotFound
 from erp.kernel.money import EXACT, money_text, round_money
-from erp.kernel.quantity import Ratio, quantity_text, to_base
+from erp.kernel.quantity import quantity_text
 from erp.numbering.service import take
+from erp.sales.documents import ReturnView
 from erp.sales.order_state import check, state_after
 from erp.sales.planning import named
 from erp.sales.repository import (
@@ -23,9 +24,9 @@ from erp.sales.repository import (
     ORDER_LINES,
     TOUCH_DELIVERY,
 )
-from erp.sales.rows import DeliveryLineRow, DeliveryRow, LineRow, ReturnLineRow, ReturnRow
+from erp.sales.rows import DeliveryLineRow, DeliveryRow, LineRow, ReturnLineRow, ReturnRow, in_base_unit
 from erp.sales.saving import add_return, move_lines, order_of, set_state, tell_order
-from erp.sales.schemas import ReturnDeliveryInput, ReturnView
+from erp.sales.schemas import ReturnDeliveryInput
 from erp.sales.views import return_view
 from tenancy.locks import stock_operation
 from tenancy.trail import Event
@@ -45,9 +46,7 @@ async def return_delivery(work: UnitOfWork, delivery_id: UUID, data: ReturnDeliv
         DELIVERY(delivery_id=delivery_id), DELIVERY_LINES(delivery_id=delivery_id), location_facts(data.location_id)
     )
     delivery = delivery_of(found, delivery_id)
-    location_id = delivery.location_id
-    if data.location_id is not None:
-        location_id = chosen_location(places, data.location_id).id
+    location_id = chosen_location(places, data.location_id).id if data.location_id else delivery.location_id
     if on < delivery.date:
         raise Invalid(f"The goods left on {delivery.date}.", pointer="/date", delivered_on=delivery.date.isoformat())
     pairs = sorted({(line.product_id, location_id) for line in peeked})
@@ -75,6 +74,18 @@ async def return_delivery(work: UnitOfWork, delivery_id: UUID, data: ReturnDeliv
         entry_id=None, external_id=data.external_id, version=1, created_at=work.now,
     )  # fmt: skip
     receipt = save_return(work, ledger, stock, receipt, returned)
+    told = {"return": receipt.number, "return_id": str(receipt.id)}
+    _note_on_delivery(work, delivery, returned, told)
+    after_lines = _came_back(lines, {row.order_line_id: quantity for row, quantity in back})
+    after = set_state(work, order, state=state_after(order.state, "return", after_lines))
+    move_lines(work, lines, after_lines)
+    tell_order(work, after, "returned", before=order, facts=told)
+    return return_view(receipt, returned, order.currency)
+
+
+def _note_on_delivery(
+    work: UnitOfWork, delivery: DeliveryRow, returned: Sequence[ReturnLineRow], told: Mapping[str, str]
+) -> None:
     work.save(
         TOUCH_DELIVERY(delivery_id=delivery.id),
         MOVE_DELIVERY_LINES(
@@ -83,13 +94,7 @@ async def return_delivery(work: UnitOfWork, delivery_id: UUID, data: ReturnDeliv
             amounts=[line.cost for line in returned],
         ),
     )
-    told = {"return": receipt.number, "return_id": str(receipt.id)}
     work.publish(Event("delivery", delivery.id, delivery.version + 1, "delivery.returned", told))
-    after_lines = _came_back(lines, {row.order_line_id: quantity for row, quantity in back})
-    after = set_state(work, order, state=state_after(order.state, "return", after_lines))
-    move_lines(work, lines, after_lines)
-    tell_order(work, after, "returned", before=order, facts=told)
-    return return_view(receipt, returned, order.currency)
 
 
 def delivery_of(found: Sequence[DeliveryRow], delivery_id: UUID) -> DeliveryRow:
@@ -108,7 +113,7 @@ def returned_cost(row: DeliveryLineRow, quantity: Decimal, currency: str) -> Dec
 
 
 def _receive(stock: Stock, line_no: int, row: DeliveryLineRow, quantity: Decimal, location_id: UUID) -> ReturnLineRow:
-    base = to_base(quantity, Ratio(row.base_quantity, row.quantity))
+    base = in_base_unit(quantity, row)
     value = returned_cost(row, quantity, stock.currency)
     move = stock.receive(new_id(), row.product_id, location_id, base, value)
     return ReturnLineRow(

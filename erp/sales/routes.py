@@ -13,6 +13,7 @@ from erp.inventory.reservations import shown_reservations_of
 from erp.invoicing.facts import invoiced_lines
 from erp.invoicing.schemas import InvoiceView
 from erp.sales import delivery_routes, direct_routes, service
+from erp.sales.documents import DeliveryView, OrderSummary, OrderView
 from erp.sales.planning import held_by_line
 from erp.sales.queries import ORDERS
 from erp.sales.repository import BILLED, ORDER, ORDER_LINES
@@ -21,10 +22,7 @@ from erp.sales.schemas import (
     CancelOrderInput,
     CreateOrderInput,
     DeliverOrderInput,
-    DeliveryView,
     InvoiceOrderInput,
-    OrderSummary,
-    OrderView,
     ReserveOrderInput,
     UpdateOrderInput,
 )

@@ -2,11 +2,38 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
-from erp.kernel.quantity import Ratio, from_base, to_base
+from erp.kernel.quantity import NotRepresentable, Ratio, from_base, quantity_text, to_base
 from erp.kernel.text import Date
+
+
+class Converted(Protocol):
+    """A line that knows one quantity in both units, and so the ratio of the two."""
+
+    @property
+    def quantity(self) -> Decimal: ...
+    @property
+    def base_quantity(self) -> Decimal: ...
+    @property
+    def base_decimals(self) -> int: ...
+
+
+def ratio_of(line: Converted) -> Ratio:
+    return Ratio(line.base_quantity, line.quantity)
+
+
+def in_base_unit(quantity: Decimal, line: Converted) -> Decimal:
+    """A quantity of the line in the product's own unit. Raises NotRepresentable: no tenth of a box of twelve."""
+    base = quantity if line.quantity == line.base_quantity else to_base(quantity, ratio_of(line))
+    if base != round(base, line.base_decimals):
+        raise NotRepresentable(
+            f"{quantity_text(quantity)} is {quantity_text(base)} of the product's own unit, which has"
+            f" {line.base_decimals} decimals.",
+            quantity=quantity_text(quantity), decimals=line.base_decimals,
+        )  # fmt: skip
+    return base
 
 
 class OrderRow(NamedTuple):
@@ -37,7 +64,10 @@ class OrderRow(NamedTuple):
 
 
 class LineRow(NamedTuple):
-    """A line of an order. Quantities are in its unit; `base_quantity` is `quantity` in the product's own unit."""
+    """A line of an order. Quantities are in its unit; `base_quantity` is `quantity` in the product's own unit.
+
+    `base_decimals`: how many decimals a quantity in that unit may have.
+    """
 
     id: UUID
     line_no: int
@@ -47,6 +77,7 @@ class LineRow(NamedTuple):
     quantity: Decimal
     unit_code: str
     base_quantity: Decimal
+    base_decimals: int
     unit_price: Decimal
     discount_percent: Decimal
     tax_group_id: UUID | None
@@ -79,13 +110,11 @@ class LineRow(NamedTuple):
 
     def base(self, quantity: Decimal) -> Decimal:
         """A quantity of this line in the product's own unit. Raises NotRepresentable."""
-        return quantity if self.in_base_unit else to_base(quantity, Ratio(self.base_quantity, self.quantity))
+        return in_base_unit(quantity, self)
 
     def in_unit(self, base_quantity: Decimal) -> Decimal:
         """The other way round. Raises NotRepresentable."""
-        return base_quantity if self.in_base_unit else from_base(
-            base_quantity, Ratio(self.base_quantity, self.quantity)
-        )  # fmt: skip
+        return base_quantity if self.in_base_unit else from_base(base_quantity, ratio_of(self))
 
 
 class BilledRow(NamedTuple):
@@ -122,6 +151,7 @@ class DeliveryLineRow(NamedTuple):
     quantity: Decimal
     unit_code: str
     base_quantity: Decimal
+    base_decimals: int
     unit_cost: Decimal
     cost: Decimal
     returned: Decimal

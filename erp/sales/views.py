@@ -9,16 +9,7 @@ from erp.invoicing.facts import InvoicedLine
 from erp.kernel.money import money_text
 from erp.kernel.quantity import quantity_text
 from erp.sales.billing import still_invoiced
-from erp.sales.rows import (
-    BilledRow,
-    DeliveryLineRow,
-    DeliveryRow,
-    LineRow,
-    OrderRow,
-    ReturnLineRow,
-    ReturnRow,
-)
-from erp.sales.schemas import (
+from erp.sales.documents import (
     DeliveryLineView,
     DeliverySummary,
     DeliveryView,
@@ -28,6 +19,15 @@ from erp.sales.schemas import (
     ReturnLineView,
     ReturnSummary,
     ReturnView,
+)
+from erp.sales.rows import (
+    BilledRow,
+    DeliveryLineRow,
+    DeliveryRow,
+    LineRow,
+    OrderRow,
+    ReturnLineRow,
+    ReturnRow,
 )
 
 _ZERO = Decimal(0)

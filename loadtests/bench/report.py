@@ -1,6 +1,7 @@
 """The table and the file that a run leaves."""
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -27,17 +28,20 @@ Column = tuple[str, Callable[[Found], str]]
 
 
 class SellOut(msgspec.Struct, frozen=True):
-    """Many clients after the last pieces: pieces there were, orders accepted, what is reserved and left now."""
+    """Many clients after the last pieces: pieces there were, orders accepted, what is reserved and left now.
+
+    `sold` is None when an order was refused for another reason than that nothing was left.
+    """
 
     clients: int
-    pieces: str
-    sold: str
+    pieces: int
+    sold: int | None
     reserved: str
     available: str
 
     @property
     def exact(self) -> bool:
-        return float(self.sold) == float(self.pieces) == float(self.reserved) and float(self.available) == 0
+        return self.sold == self.pieces == Decimal(self.reserved) and not Decimal(self.available)
 
 
 class Proof(msgspec.Struct, frozen=True):

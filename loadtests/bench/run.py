@@ -27,7 +27,7 @@ from loadtests.bench.scenarios import (
 )
 from loadtests.bench.writes import traces
 from loadtests.fleet import Fleet
-from loadtests.tenant import STOCK_OF_SCARCE, Books, analyze, fill, opened
+from loadtests.tenant import STOCK_OF_SCARCE, WHOLESALER, Books, analyze, fill, opened
 
 HOT_CLIENTS = 32
 #: No product has this id: a script that is told to order only it orders any.
@@ -87,7 +87,7 @@ class Run:
         show_limits(self._out, self._fleet.raised)
         planned = plan(self._options)
         clients = max(HOT_CLIENTS, self._options.clients)
-        books = await fill(self._fleet, clients, self._told)
+        books = await fill(self._fleet, "Bench Wholesale Ltd", WHOLESALER, clients, self._told)
         analyze(self._fleet)
         bench = Pgbench(self._fleet)
         callers = Callers(self._fleet, books, clients)
@@ -154,6 +154,7 @@ class Run:
         return not apart
 
     async def _sold_out(self, callers: Callers, books: Books) -> SellOut:
+        sold: int | None
         try:
             sold = await sell_out(callers, HOT_CLIENTS)
         except (Unexpected, OSError) as error:
@@ -163,8 +164,8 @@ class Run:
             there = await api.get(f"/v1/products/{books.scarce.id}/availability")
         return SellOut(
             clients=HOT_CLIENTS,
-            pieces=str(STOCK_OF_SCARCE),
-            sold=str(sold),
+            pieces=STOCK_OF_SCARCE,
+            sold=sold,
             reserved=there["reserved"],
             available=there["available"],
         )

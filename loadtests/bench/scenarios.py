@@ -5,7 +5,6 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from uuid import uuid4
 
 import msgspec
@@ -165,7 +164,7 @@ def spread_products(callers: Callers) -> Scenario:
     return one_line_orders(callers, "1-line orders, spread products", lambda: (callers.draw.choice(products),))
 
 
-async def sell_out(callers: Callers, clients: int) -> Decimal:
+async def sell_out(callers: Callers, clients: int) -> int:
     """Order the scarce product, a piece at a time, until every client was refused; the pieces sold.
 
     Raises Unexpected for a refusal of another kind.
@@ -189,4 +188,4 @@ async def sell_out(callers: Callers, clients: int) -> Decimal:
             sold += 1
 
     await asyncio.gather(*(client(number) for number in range(clients)))
-    return Decimal(sold)
+    return sold

@@ -19,6 +19,7 @@ CROSSED = {"tenants", "events", "jobs", "idempotency_keys", "reservations"}
 HISTORY = {
     "events", "audit_entries", "stock_moves", "journal_entries", "journal_lines", "allocations",
     "invoice_reminders", "number_voids", "goods_receipts", "goods_receipt_lines", "supplier_bill_lines",
+    "stock_adjustments", "stock_adjustment_lines", "sales_returns", "sales_return_lines",
 }  # fmt: skip
 #: Unique across tenants on purpose: only the operator creates tenants, and sees all of their slugs.
 GLOBAL_UNIQUE = {"tenants_slug_key"}

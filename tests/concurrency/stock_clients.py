@@ -81,7 +81,8 @@ async def rush_on(services: Services, guard: Guard = "redis", *, clients: int = 
     locks = NoLocks() if guard == "nothing" else LockService(redis)
     collisions: list[str] = []
     reads = TenantReads(pool, ReplicaSet([], pool))
-    database = TenantDatabase(pool, locks=locks, reads=reads, deadline=60.0, observers=Observers(retry=collisions.append))
+    observers = Observers(retry=collisions.append)
+    database = TenantDatabase(pool, locks=locks, reads=reads, deadline=60.0, observers=observers)
     over = asyncio.Event()
     forgetting = asyncio.create_task(_forget(redis, over)) if guard == "forgetful redis" else None
     try:

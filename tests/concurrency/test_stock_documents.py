@@ -8,13 +8,13 @@ from db.errors import DomainError
 from erp.invoicing.schemas import InvoiceView
 from erp.kernel.errors import InvalidState
 from erp.sales import delivering
+from erp.sales.documents import DeliveryView
 from erp.sales.errors import MoreThanOpen, NothingToDo
 from erp.sales.repository import ORDER, ORDER_LINES
 from erp.sales.schemas import (
     CancelOrderInput,
     CreateOrderInput,
     DeliverOrderInput,
-    DeliveryView,
     InvoiceOrderInput,
     ReturnDeliveryInput,
     StepLineInput,

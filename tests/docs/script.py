@@ -29,6 +29,7 @@ class Message:
 class Exchange:
     """`again`: the request is sent until its answer is the one shown, with pauses (polled) or without."""
 
+    page: str
     request: Message
     answer: Message
     again: Again | None
@@ -57,7 +58,7 @@ def _exchange(page: Path, request: _Block, answer: _Block) -> Exchange:
     asked, told = _message(request), _message(answer)
     if asked.first.startswith("HTTP/") or not told.first.startswith("HTTP/1.1 "):
         raise NoScript(f"{page.name}:{asked.line}: a request and its answer must follow each other")
-    return Exchange(asked, told, request.again)
+    return Exchange(page.name, asked, told, request.again)
 
 
 def _blocks(page: Path) -> list[_Block]:

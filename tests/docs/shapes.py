@@ -74,13 +74,13 @@ class Names:
             yield f"{at or '/'}: {shown!r} is shown, {real!r} came"
 
     def _members(self, shown: dict[str, Any], real: dict[str, Any], at: str) -> Iterator[str]:
-        for name in shown.keys() - real.keys() - {CUT}:
-            yield f"{at}/{name}: is shown and did not come"
+        for name, value in shown.items():
+            if name in real:
+                yield from self.differences(value, real[name], f"{at}/{name}")
+            elif name != CUT:
+                yield f"{at}/{name}: is shown and did not come"
         if CUT not in shown:
-            for name in real.keys() - shown.keys():
-                yield f"{at}/{name}: came and is not shown"
-        for name in shown.keys() & real.keys():
-            yield from self.differences(shown[name], real[name], f"{at}/{name}")
+            yield from (f"{at}/{name}: came and is not shown" for name in real if name not in shown)
 
     def _elements(self, shown: list[Any], real: list[Any], at: str) -> Iterator[str]:
         more = bool(shown) and shown[-1] == CUT
@@ -122,9 +122,9 @@ class Names:
             return KINDS[word][0], word
         if word == "today" and not name:
             return KINDS["date"][0], "today"
-        if name or word not in self._known:
-            raise KeyError(f"{found[0]} is neither a kind nor known by now")
-        return re.escape(self._known[word]), ""
+        known = None if name else self._known.get(word)
+        # What is neither a kind nor known by now is like nothing.
+        return r"(?!)" if known is None else re.escape(known), ""
 
     def _holds(self, kind: str, value: str) -> bool:
         if kind == "today":

@@ -50,8 +50,8 @@ CREATE TABLE IF NOT EXISTS test_notes (
 );
 ALTER TABLE test_notes ENABLE ROW LEVEL SECURITY;
 ALTER TABLE test_notes FORCE ROW LEVEL SECURITY;
-DROP POLICY IF EXISTS tenant ON test_notes;
-CREATE POLICY tenant ON test_notes
+DROP POLICY IF EXISTS tenant_fence ON test_notes;
+CREATE POLICY tenant_fence ON test_notes
     USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))
     WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid));
 GRANT SELECT, INSERT, UPDATE, DELETE ON test_notes TO erp_app;

@@ -21,14 +21,15 @@ from tests.api.whole.trading import stocked_product
 from tests.services import Services
 
 
-async def _flush_on_and_on(services: Services) -> None:
+async def _flush_on_and_on(services: Services, over: asyncio.Event) -> None:
+    """Ends by a flag: a cancellation that meets the client's own timeout may be swallowed."""
     client = connect(services.redis_locks_url, timeout=1.0)
-    try:
-        while True:
-            await client.flushall()
-            await asyncio.sleep(0.05)
-    finally:
-        await client.aclose()
+    while not over.is_set():
+        await client.flushall()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await over.wait()
+    await client.aclose()
 
 
 async def _answering(services: Services) -> None:
@@ -47,16 +48,14 @@ async def _answering(services: Services) -> None:
 @pytest.fixture(params=["up", "flushed", "stopped"])
 async def redis(request: pytest.FixtureRequest, services: Services) -> AsyncIterator[str]:
     """The state Redis is in while the rivals race."""
-    flushing: asyncio.Task[None] | None = None
-    if request.param == "flushed":
-        flushing = asyncio.create_task(_flush_on_and_on(services))
+    over = asyncio.Event()
+    flushing = asyncio.create_task(_flush_on_and_on(services, over)) if request.param == "flushed" else None
     if request.param == "stopped":
         services.processes["redis-core"].stop()
     yield request.param
+    over.set()
     if flushing is not None:
-        flushing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await flushing
+        await flushing
     if request.param == "stopped":
         await asyncio.to_thread(services.processes.restart, "redis-core")
         await _answering(services)

@@ -1,6 +1,7 @@
 """The statements of every sale find their rows by index, however large the tables and however generic the plan."""
 
 import re
+from collections.abc import AsyncIterator
 from typing import Any
 
 import psycopg
@@ -16,6 +17,7 @@ from erp.sales.repository import LOCK_ORDER, ORDER_LINES
 from tests.slices.inventory.shop import MARCH, Shop
 
 _MANY = 20_000
+_TABLES = ("products", "stock_levels", "product_costs", "stock_moves")
 
 
 def generic_plan(shop: Shop, statement: Bound[Any]) -> str:
@@ -25,14 +27,14 @@ def generic_plan(shop: Shop, statement: Bound[Any]) -> str:
     values = {**statement.parameters, "tenant_id": shop.caller.tenant.id}
     with psycopg.connect(shop.superuser_url, autocommit=True) as connection:
         connection.execute("SET plan_cache_mode = force_generic_plan")
-        connection.execute(sql.SQL("PREPARE hot AS {}").format(sql.SQL(text)))  # type: ignore[arg-type]  # our own text
+        connection.execute(sql.SQL("PREPARE hot AS {}").format(sql.SQL(text)))
         arguments = sql.SQL(", ").join(sql.Literal(values[name]) for name in names)
         rows = connection.execute(sql.SQL("EXPLAIN EXECUTE hot({})").format(arguments)).fetchall()
     return "\n".join(row[0] for row in rows)
 
 
 @pytest.fixture
-async def large(shop: Shop) -> Shop:
+async def large(shop: Shop) -> AsyncIterator[Shop]:
     """One location with many products; nothing here is checked, so nothing needs to fit together."""
     tenant, location = shop.caller.tenant.id, shop.location
     shop.tamper(
@@ -50,12 +52,14 @@ async def large(shop: Shop) -> Shop:
     )
     shop.tamper(
         "INSERT INTO stock_moves (tenant_id, id, product_id, location_id, date, kind, quantity, value, unit_cost,"
-        " source_type, source_id) SELECT tenant_id, gen_random_uuid(), product_id, location_id, %s, 'receipt', 1, 0, 0,"
-        " 'x', gen_random_uuid() FROM stock_levels WHERE tenant_id = %s", MARCH, tenant,
+        " source_type, source_id) SELECT tenant_id, gen_random_uuid(), product_id, location_id, %s, 'receipt', 1, 0,"
+        " 0, 'x', gen_random_uuid() FROM stock_levels WHERE tenant_id = %s", MARCH, tenant,
     )  # fmt: skip
-    for table in ("products", "stock_levels", "product_costs", "stock_moves"):
+    for table in _TABLES:
         shop.tamper(f"ANALYZE {table}")
-    return shop
+    yield shop
+    for table in _TABLES:
+        shop.tamper(f"DELETE FROM {table} WHERE tenant_id = %s", tenant)
 
 
 async def test_hot_statements_scan_no_large_table(large: Shop) -> None:
@@ -74,5 +78,5 @@ async def test_hot_statements_scan_no_large_table(large: Shop) -> None:
     ]
     for statement in statements:
         plan = generic_plan(large, statement)
-        for table in ("products", "stock_levels", "product_costs", "stock_moves"):
+        for table in _TABLES:
             assert f"Seq Scan on {table}" not in plan, plan

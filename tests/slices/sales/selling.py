@@ -5,15 +5,13 @@ from typing import Any
 from uuid import UUID
 
 from erp.invoicing.schemas import InvoiceView
+from erp.sales.documents import DeliveryView, OrderView, ReturnView
 from erp.sales.schemas import (
     CreateOrderInput,
     DeliverOrderInput,
-    DeliveryView,
     InvoiceOrderInput,
     OrderLineInput,
-    OrderView,
     ReturnDeliveryInput,
-    ReturnView,
     StepLineInput,
 )
 from erp.sales.service import create_order, deliver_order, invoice_order, return_delivery

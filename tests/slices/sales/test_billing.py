@@ -9,10 +9,11 @@ from erp.invoicing.facts import invoiced_lines
 from erp.invoicing.schemas import CancelInvoiceInput, CreditInvoiceInput
 from erp.invoicing.service import cancel_draft, credit_invoice, post_invoice
 from erp.kernel.errors import InvalidState
+from erp.sales.documents import OrderView
 from erp.sales.errors import MoreThanOpen, NothingToDo
 from erp.sales.planning import held_by_line
 from erp.sales.repository import BILLED, ORDER, ORDER_LINES
-from erp.sales.schemas import InvoiceOrderInput, OrderView
+from erp.sales.schemas import InvoiceOrderInput
 from erp.sales.service import invoice_order
 from erp.sales.views import order_view
 from tests.slices.inventory.shop import MARCH, Shop

@@ -12,15 +12,9 @@ from erp.accounting.errors import PeriodClosed
 from erp.accounting.schemas import ClosePeriodInput
 from erp.accounting.service import close_period
 from erp.inventory.errors import CostUnknown, InsufficientStock
+from erp.sales.documents import DirectCreditView, DirectSaleView
 from erp.sales.queries import DIRECT_CREDIT, DIRECT_SALE
-from erp.sales.schemas import (
-    DirectCreditInput,
-    DirectCreditLineInput,
-    DirectCreditView,
-    DirectSaleInput,
-    DirectSaleView,
-    OrderLineInput,
-)
+from erp.sales.schemas import DirectCreditInput, DirectCreditLineInput, DirectSaleInput, OrderLineInput
 from erp.sales.service import create_direct_credit, create_direct_sale
 from tenancy.errors import Forbidden
 from tests.slices.inventory.shop import MARCH, Shop

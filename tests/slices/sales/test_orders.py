@@ -13,8 +13,9 @@ from erp.inventory.service import expire_reservations
 from erp.kernel.errors import Invalid, InvalidState, NotFound
 from erp.kernel.quantity import NotRepresentable
 from erp.parties.errors import NotACustomer
+from erp.sales.documents import OrderView
 from erp.sales.errors import MoreThanOpen, NothingToDo, PriceUnknown
-from erp.sales.schemas import CancelOrderInput, OrderView, ReserveOrderInput, UpdateOrderInput
+from erp.sales.schemas import CancelOrderInput, ReserveOrderInput, UpdateOrderInput
 from erp.sales.service import cancel_order, confirm_order, create_order, reserve_order, update_order
 from tenancy.errors import VersionConflict
 from tenancy.work import UnitOfWork

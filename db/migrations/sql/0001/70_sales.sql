@@ -1,6 +1,6 @@
 -- Sales orders, what was delivered of them and what came back.
 -- Quantities of lines are in the line's unit; `base_quantity` is the same in the product's base unit, so that
--- base_quantity / quantity is the exact ratio of the two.
+-- base_quantity / quantity is the exact ratio of the two; `base_decimals` is how many decimals that one may have.
 
 CREATE TABLE sales_orders (
     tenant_id          uuid NOT NULL,
@@ -55,6 +55,7 @@ CREATE TABLE sales_order_lines (
     quantity         numeric NOT NULL,
     unit_code        text NOT NULL,
     base_quantity    numeric NOT NULL,
+    base_decimals    integer NOT NULL DEFAULT 6,
     unit_price       numeric NOT NULL,
     discount_percent numeric NOT NULL DEFAULT 0,
     tax_group_id     uuid,
@@ -121,6 +122,7 @@ CREATE TABLE delivery_lines (
     quantity      numeric NOT NULL,
     unit_code     text NOT NULL,
     base_quantity numeric NOT NULL,
+    base_decimals integer NOT NULL DEFAULT 6,
     unit_cost     numeric NOT NULL,
     cost          numeric NOT NULL,
     returned      numeric NOT NULL DEFAULT 0,

@@ -29,7 +29,8 @@ DECLARE
 BEGIN
     FOREACH history IN ARRAY ARRAY[
         'events', 'audit_entries', 'stock_moves', 'journal_entries', 'journal_lines', 'allocations', 'invoice_reminders',
-        'number_voids', 'goods_receipts', 'goods_receipt_lines', 'supplier_bill_lines'
+        'number_voids', 'goods_receipts', 'goods_receipt_lines', 'supplier_bill_lines',
+        'stock_adjustments', 'stock_adjustment_lines', 'sales_returns', 'sales_return_lines'
     ]
     LOOP
         IF to_regclass(history) IS NOT NULL THEN

@@ -1,0 +1,1 @@
+"""`python -m loadtests.load`: the Locust stories against the local fleet, held to `budgets.toml`."""

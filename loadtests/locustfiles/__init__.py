@@ -1,0 +1,1 @@
+"""Stories as Locust users, one file each; `story.py` is what they share."""
