@@ -28,6 +28,10 @@ status: ## show every process of the fleet
 test: dev-environment ## run all tests on real servers that the tests start themselves
 	@$(PYTHON) -m pytest
 
+.PHONY: truth
+truth: dev-environment ## book three months of a real wholesaler and compare to the penny (needs the data)
+	@$(PYTHON) -m pytest tests/truth -m truth
+
 .PHONY: lint
 lint: dev-environment ## ruff, mypy --strict, import-linter
 	@$(PYTHON) -m ruff check .

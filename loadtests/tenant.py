@@ -72,7 +72,7 @@ class Books:
     orders: tuple[str, ...]
 
     def api(self, fleet: Fleet) -> Api:
-        return Api(fleet.url, self.owner, fleet.certificate, connections=_STREAMS)
+        return Api.over_tls(fleet.url, self.owner, fleet.certificate, connections=_STREAMS)
 
 
 @asynccontextmanager
@@ -89,7 +89,7 @@ async def make_tenant(fleet: Fleet, name: str) -> tuple[str, str]:
         "slug": f"load-{uuid4().hex[:12]}", "name": name, "base_currency": "GBP", "country": "GB",
         "time_zone": "Europe/London",
     }  # fmt: skip
-    async with opened(Api(fleet.url, fleet.operator_key, fleet.certificate)) as api:
+    async with opened(Api.over_tls(fleet.url, fleet.operator_key, fleet.certificate)) as api:
         made = await api.post("/v1/tenants", body, key=str(uuid4()))
     return made["tenant"]["id"], made["owner_key"]["secret"]
 
@@ -111,7 +111,7 @@ async def fill(fleet: Fleet, name: str, sizes: Sizes, clients: int, progress: Pr
     """Provision a tenant and trade for a while, all through the public API. Raises ApiProblem, BadRow."""
     tenant_id, owner = await make_tenant(fleet, name)
     draw = random.Random(20111209)
-    async with opened(Api(fleet.url, owner, fleet.certificate, connections=_STREAMS)) as api:
+    async with opened(Api.over_tls(fleet.url, owner, fleet.certificate, connections=_STREAMS)) as api:
         filling = _Filling(api, sizes, draw, progress)
         keys = await make_keys(api, clients)
         tax_group = await _tax_group(api)

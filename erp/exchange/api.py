@@ -38,14 +38,21 @@ class RowAnswer:
 class Api:
     """One tenant's view of the service. Close it when done."""
 
-    def __init__(self, url: str, token: str, ca: Path | None, *, connections: int = 8) -> None:
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    @classmethod
+    def over_tls(cls, url: str, token: str, ca: Path | None, *, connections: int = 8) -> "Api":
+        """`ca`: the authority to trust, the machine's own unless given."""
         context = ssl.create_default_context(cafile=str(ca)) if ca else ssl.create_default_context()
-        self._client = httpx.AsyncClient(
-            base_url=url,
-            verify=context,
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=httpx.Timeout(120.0, connect=5.0),
-            limits=httpx.Limits(max_connections=connections),
+        return cls(
+            httpx.AsyncClient(
+                base_url=url,
+                verify=context,
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=httpx.Timeout(120.0, connect=5.0),
+                limits=httpx.Limits(max_connections=connections),
+            )
         )
 
     async def close(self) -> None:
@@ -71,12 +78,13 @@ class Api:
             cursor = {"cursor": page["next_cursor"]}
 
     async def bulk(self, resource: str, rows: Sequence[tuple[str, dict[str, Any]]]) -> list[RowAnswer]:
-        """Send rows; those refused for the moment are sent again, at most eight times."""
+        """Send rows; those refused for the moment are sent again, at most eight times, from the third on singly."""
         answers: dict[str, RowAnswer] = {}
         left = list(rows)
         for attempt in range(_ATTEMPTS):
-            for answer in await self._send(resource, left):
-                answers[answer.key] = answer
+            for part in [left] if attempt < 3 else [[row] for row in left]:
+                for answer in await self._send(resource, part):
+                    answers[answer.key] = answer
             left = [row for row in left if _worth_repeating(answers.get(row[0]))]
             if not left:
                 break

@@ -72,7 +72,7 @@ async def _local_key(url: str, ca: Path | None, slug: str, first: date) -> str:
         return known
     if not layout.credentials.exists():
         raise ApiProblem(f"No key is known for `{slug}`: pass --key, or start the local fleet with `erp up`.")
-    operator = Api(url, keep(layout.credentials).operator_key, ca)
+    operator = Api.over_tls(url, keep(layout.credentials).operator_key, ca)
     body = {
         "slug": slug, "name": slug, "base_currency": "GBP", "country": "GB", "time_zone": "Europe/London",
         "chart": "uk-small", "first_fiscal_year": first.year - 1,
@@ -89,7 +89,7 @@ async def _local_key(url: str, ca: Path | None, slug: str, first: date) -> str:
 async def _load(
     url: str, token: str, ca: Path | None, documents: list[Document], digest: str, streams: int
 ) -> Outcome:
-    api = Api(url, token, ca, connections=streams + 1)
+    api = Api.over_tls(url, token, ca, connections=streams + 1)
     columns = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=_console) as display:
         tasks: dict[str, TaskID] = {}
