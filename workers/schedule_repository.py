@@ -5,9 +5,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Date,
     Float,
     Interval,
+    Table,
     Text,
     bindparam,
     cast,
@@ -17,7 +19,6 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
-    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -121,40 +122,19 @@ ADD_DAILY_JOBS = Statement(
 )  # fmt: skip
 
 _older_than = NOW - bindparam("age", type_=Interval)
-_key = (idempotency_keys.c.tenant_id, idempotency_keys.c.principal_id, idempotency_keys.c.key)
-DROP_KEYS = Statement(
-    delete(idempotency_keys)
-    .where(
-        tuple_(*_key).in_(
-            select(*_key)
-            .where(idempotency_keys.c.created_at < _older_than)
-            .order_by(idempotency_keys.c.created_at)
-            .limit(bindparam("at_most"))
-        )
-    )
-    .returning(literal_column("1"))
+
+
+def _drop(table: Table, *conditions: ColumnElement[bool]) -> Statement[tuple[Any, ...]]:
+    """Delete a batch, found by its index and then by its place: a join might read the whole table for each."""
+    place: ColumnElement[Any] = literal_column("ctid")
+    batch = select(place).select_from(table).where(*conditions).limit(bindparam("at_most")).scalar_subquery()
+    return Statement(delete(table).where(place == func.any(func.array(batch))).returning(literal_column("1")))
+
+
+DROP_KEYS = _drop(idempotency_keys, idempotency_keys.c.created_at < _older_than)
+DROP_JOBS = _drop(
+    jobs,
+    jobs.c.state.in_([literal_column("'done'"), literal_column("'discarded'")]),
+    jobs.c.finished_at < _older_than,
 )
-DROP_JOBS = Statement(
-    delete(jobs)
-    .where(
-        tuple_(jobs.c.tenant_id, jobs.c.id).in_(
-            select(jobs.c.tenant_id, jobs.c.id)
-            .where(jobs.c.state.in_([literal_column("'done'"), literal_column("'discarded'")]))
-            .where(jobs.c.finished_at < _older_than)
-            .order_by(jobs.c.finished_at)
-            .limit(bindparam("at_most"))
-        )
-    )
-    .returning(literal_column("1"))
-)
-DROP_RUNS = Statement(
-    delete(cron_runs)
-    .where(
-        tuple_(cron_runs.c.job, cron_runs.c.slot).in_(
-            select(cron_runs.c.job, cron_runs.c.slot)
-            .where(cron_runs.c.slot < _older_than)
-            .limit(bindparam("at_most"))
-        )
-    )
-    .returning(literal_column("1"))
-)
+DROP_RUNS = _drop(cron_runs, cron_runs.c.slot < _older_than)

@@ -27,7 +27,7 @@ class WorkerSettings:
     #: Out of a million commands, how many look for messages of dead workers.
     queue_maintenance_chance: int = 100_000
     #: Messages a worker process holds beyond those its threads work on.
-    queue_ahead: int = 1
+    queue_ahead: int = 2
     queue_poll_ms: int = 100
     dispatch_poll: float = 0.2
     sweep_poll: float = 1.0
