@@ -116,7 +116,9 @@ def _metrics(settings: Settings, readiness: Readiness) -> MetricsServer | None:
     build_info.at(VERSION, settings.role).set(1)
     if not settings.metrics_port:
         return None
-    return start_metrics_server(settings.metrics_port, ready=lambda: not readiness.reasons())
+    return start_metrics_server(
+        settings.metrics_port, address=settings.metrics_address, ready=lambda: not readiness.reasons()
+    )
 
 
 def _health(settings: Settings, runtime: Runtime) -> Health:

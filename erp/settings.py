@@ -39,6 +39,7 @@ class Settings:
     address_per_minute: int = 3_000
     stranger_per_minute: int = 120
     metrics_port: int = 0
+    metrics_address: str = "0.0.0.0"  # noqa: S104  # Prometheus and the kubelet come from outside the container
     log_level: str = "INFO"
     otlp_endpoint: str = ""
     api_instances: int = 3
@@ -86,6 +87,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         address_per_minute=number("ERP_ADDRESS_PER_MINUTE", 3_000),
         stranger_per_minute=number("ERP_STRANGER_PER_MINUTE", 120),
         metrics_port=number("ERP_METRICS_PORT", 0),
+        metrics_address=env.get("ERP_METRICS_ADDRESS", "0.0.0.0"),  # noqa: S104  # see above
         log_level=env.get("ERP_LOG_LEVEL", "INFO"),
         otlp_endpoint=env.get("ERP_OTLP_ENDPOINT", ""),
         api_instances=number("ERP_API_INSTANCES", 3),

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import psycopg
 
-from db.errors import PrimaryUnavailable
+from db.errors import Overloaded, PrimaryUnavailable
 from db.pool import Pool, flush
 from tenancy.api_keys import FIND_KEY, KeyRecord, NewKey, PresentedKey, hash_secret, mint_key, parse_key
 from tenancy.caller import Caller, TenantFacts
@@ -53,13 +53,16 @@ class Identity:
         operator_key: str,
         remember: float = 60.0,
         remember_unversioned: float = 2.0,
+        rest: float = 5.0,
         capacity: int = 10_000,
     ) -> None:
         self._primary = primary
         self._operator_digest = sha256(operator_key.encode()).digest()
         self._remember = remember
         self._remember_unversioned = remember_unversioned
+        self._rest = rest
         self._capacity = capacity
+        self._primary_rests_until = 0.0
         self._known: OrderedDict[bytes, Credential] = OrderedDict()
 
     async def authenticate(self, token: str) -> Credential:
@@ -71,7 +74,16 @@ class Identity:
         known = self._known.get(digest)
         if known is not None and time.monotonic() - known.loaded_at < self._remember:
             return known
-        return await self._load(token, digest, None)
+        if known is not None and time.monotonic() < self._primary_rests_until and not _expired(known.expires_at):
+            return known
+        try:
+            return await self._load(token, digest, None)
+        except (PrimaryUnavailable, Overloaded):
+            # Without the primary nobody can change a credential either; `confirm` still asks for its version.
+            self._primary_rests_until = time.monotonic() + self._rest
+            if known is None or _expired(known.expires_at):
+                raise
+            return known
 
     @staticmethod
     def mint(tenant_id: UUID) -> NewKey:
@@ -96,14 +108,15 @@ class Identity:
         return await self._load(token, sha256(token.encode()).digest(), version)
 
     async def _load(self, token: str, digest: bytes, version: str | None) -> Credential:
-        self._known.pop(digest, None)
         if hmac.compare_digest(digest, self._operator_digest):
             return Credential(_operator(), None, time.monotonic())
         key = parse_key(token)
         if key is None:
             raise Unauthorized("The bearer token is not a key of this service.")
         loaded_at = time.monotonic()
-        record = self._genuine(key, await self._find(key))
+        found = await self._find(key)
+        self._known.pop(digest, None)
+        record = self._genuine(key, found)
         credential = Credential(_caller(key.tenant_id, record), version, loaded_at, record.expires_at)
         self._known[digest] = credential
         if len(self._known) > self._capacity:

@@ -1,5 +1,6 @@
 """The unit of work: one tenant, one transaction on the primary, as few round trips as the command has beats."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -45,6 +46,8 @@ class Bounds:
 
     statement_timeout: int = 5_000
     lock_timeout: int = 2_000
+    #: How long a COMMIT may wait for a standby: no timeout of the server interrupts that wait.
+    commit_wait: int = 5_000
 
 
 class Replayed(Exception):
@@ -279,8 +282,11 @@ class UnitOfWork:
                 await self.begin()
         self._leave_trail()
         queued, self._queued = self._queued, []
+        if self._connection is None:
+            self._connection = await self._pool.acquire()
         self.committing = True
-        results = await self._send([*queued, _COMMIT, _POSITION])
+        async with asyncio.timeout(self._bounds.commit_wait / 1000):
+            results = await self._send([*queued, _COMMIT, _POSITION])
         connection = self._connection
         if connection is not None and connection.durability_in_doubt:
             raise OutcomeUnknown("No standby has confirmed the commit.", retry_after=1)

@@ -160,7 +160,9 @@ async def coordinate(
     """One coordinator process's life on the running loop."""
     readiness, liveness = Readiness(), Liveness()
     liveness.start()
-    metrics = start_metrics_server(settings.metrics_port, live=liveness.alive, ready=readiness.ready)
+    metrics = start_metrics_server(
+        settings.metrics_port, address=settings.metrics_address, live=liveness.alive, ready=readiness.ready
+    )
     build_info.at("", settings.role).set(1)
     tracing = configure_tracing(settings.otlp_endpoint, f"erp-{settings.role}", settings.instance)
     pool = Pool(

@@ -86,7 +86,10 @@ class EngineRoom(Middleware):
         self._runtime = build_runtime(settings, bounds=_BOUNDS, deadline=_DEADLINE)
         self._tasks.append(asyncio.create_task(self._open(self._runtime)))
         self._metrics = start_metrics_server(
-            self._settings.metrics_port, live=self._liveness.alive, ready=self._readiness.ready
+            self._settings.metrics_port,
+            address=self._settings.metrics_address,
+            live=self._liveness.alive,
+            ready=self._readiness.ready,
         )
 
     async def _open(self, runtime: Runtime) -> None:

@@ -124,17 +124,19 @@ ADD_DAILY_JOBS = Statement(
 _older_than = NOW - bindparam("age", type_=Interval)
 
 
-def _drop(table: Table, *conditions: ColumnElement[bool]) -> Statement[tuple[Any, ...]]:
-    """Delete a batch, found by its index and then by its place: a join might read the whole table for each."""
+def _drop(table: Table, age: ColumnElement[Any], *conditions: ColumnElement[bool]) -> Statement[tuple[Any, ...]]:
+    """Delete the oldest rows, found by an index on their age and then by their place in the table.
+
+    Joined by key instead, a generic plan would read the whole table for every batch.
+    """
     place: ColumnElement[Any] = literal_column("ctid")
-    batch = select(place).select_from(table).where(*conditions).limit(bindparam("at_most")).scalar_subquery()
+    oldest = select(place).select_from(table).where(age < _older_than, *conditions).order_by(age)
+    batch = oldest.limit(bindparam("at_most")).scalar_subquery()
     return Statement(delete(table).where(place == func.any(func.array(batch))).returning(literal_column("1")))
 
 
-DROP_KEYS = _drop(idempotency_keys, idempotency_keys.c.created_at < _older_than)
+DROP_KEYS = _drop(idempotency_keys, idempotency_keys.c.created_at)
 DROP_JOBS = _drop(
-    jobs,
-    jobs.c.state.in_([literal_column("'done'"), literal_column("'discarded'")]),
-    jobs.c.finished_at < _older_than,
+    jobs, jobs.c.finished_at, jobs.c.state.in_([literal_column("'done'"), literal_column("'discarded'")])
 )
-DROP_RUNS = _drop(cron_runs, cron_runs.c.slot < _older_than)
+DROP_RUNS = _drop(cron_runs, cron_runs.c.slot)

@@ -23,6 +23,11 @@ def head() -> str:
     return revision
 
 
+def known_revisions() -> frozenset[str]:
+    """Every revision this build has a migration for."""
+    return frozenset(one.revision for one in ScriptDirectory.from_config(alembic_config()).walk_revisions())
+
+
 def migrate(dsn: str) -> None:
     """Upgrade to the newest revision over a direct (unpooled) connection as the schema's owner.
 

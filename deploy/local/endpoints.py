@@ -46,6 +46,7 @@ class Endpoints:
             "ERP_OPERATOR_KEY": self.operator_key,
             "ERP_TOKEN_SECRET": self.token_secret,
             "ERP_METRICS_PORT": str(metrics_port),
+            "ERP_METRICS_ADDRESS": "127.0.0.1",
             "ERP_LOG_LEVEL": "INFO",
         }
 

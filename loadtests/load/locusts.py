@@ -14,7 +14,7 @@ from loadtests.locustfiles.wire import CAST, OUTCOME, Cast, Outcome
 REPOSITORY = Path(__file__).parents[2]
 STORIES = REPOSITORY / "loadtests" / "locustfiles"
 #: Users are started over so many seconds; what happens meanwhile is not counted.
-START_SECONDS = 6
+START_SECONDS = 10
 
 
 class LocustFailed(RuntimeError):
