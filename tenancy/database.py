@@ -17,9 +17,10 @@ from db.pool import Pool
 from db.statement import Bound
 from tenancy.caller import Caller
 from tenancy.errors import IdempotencyInFlight, IdempotencyKeyReused
+from tenancy.protocols import Locks
 from tenancy.reads import TenantReads
 from tenancy.trail import StoredAnswer, claim_key, store_answer
-from tenancy.work import Bounds, Locks, Replayed, UnitOfWork
+from tenancy.work import Bounds, Replayed, UnitOfWork
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, TypeVar, overload
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -17,6 +17,7 @@ from db.pool import Pool, flush
 from db.statement import Bound
 from tenancy.caller import Caller, TenantFacts
 from tenancy.errors import VersionConflict
+from tenancy.protocols import Locks, Transactions
 from tenancy.trail import AuditEntry, Event, StoredAnswer, add_audit, add_events, add_job
 
 A = TypeVar("A")
@@ -56,26 +57,6 @@ class Replayed(Exception):
     def __init__(self, stored: StoredAnswer) -> None:
         super().__init__("replayed")
         self.stored = stored
-
-
-class Committed(Protocol[T_co]):
-    @property
-    def value(self) -> T_co: ...
-    @property
-    def position(self) -> int | None: ...
-
-
-class Transactions(Protocol):
-    """What a unit of work needs of its database: to run another command in a transaction of its own."""
-
-    async def run(self, caller: Caller, command: "Callable[[UnitOfWork], Awaitable[T]]") -> Committed[T]: ...
-
-
-class Locks(Protocol):
-    """Tenant-namespaced locks that keep waiters off the database; correctness never depends on them."""
-
-    async def acquire(self, tenant_id: UUID, keys: Iterable[str]) -> Any: ...
-    def release(self, handle: Any) -> None: ...
 
 
 @lru_cache(maxsize=1024)

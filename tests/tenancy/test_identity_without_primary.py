@@ -25,7 +25,8 @@ def add_tenant_with_key(services: Services) -> str:
             (tenant_id, f"alone-{tenant_id.hex[:8]}"),
         )
         connection.execute(
-            "INSERT INTO api_keys (tenant_id, id, prefix, secret_hash, name, role) VALUES (%s, %s, %s, %s, 'k', 'owner')",
+            "INSERT INTO api_keys (tenant_id, id, prefix, secret_hash, name, role)"
+            " VALUES (%s, %s, %s, %s, 'k', 'owner')",
             (tenant_id, uuid.uuid4(), key.prefix, key.secret_hash),
         )
     return key.token
