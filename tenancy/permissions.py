@@ -6,11 +6,11 @@ READ_ALL = frozenset({"*:read"})
 
 _SALES = {
     "parties:*", "products:read", "taxes:read", "sales_orders:*", "deliveries:*", "returns:*", "invoices:*",
-    "reservations:*", "stock:read", "payments:read", "jobs:read", "imports:*", "notices:read", "tenant:read",
+    "reservations:*", "stock:read", "payments:read", "jobs:read", "imports:*", "notices:*", "tenant:read",
 }  # fmt: skip
 _WAREHOUSE = {
     "products:*", "stock:*", "reservations:*", "deliveries:*", "returns:*", "goods_receipts:*", "sales_orders:read",
-    "purchase_orders:*", "parties:read", "jobs:read", "imports:*", "notices:read", "tenant:read",
+    "purchase_orders:*", "parties:read", "jobs:read", "imports:*", "notices:*", "tenant:read",
 }  # fmt: skip
 _ACCOUNTANT = {
     "*:read", "ledger:*", "periods:*", "invoices:*", "payments:*", "bills:*", "taxes:*", "parties:*",

@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from db.identifiers import new_id
 from db.statement import TENANT, Bound, Statement, metadata, rows_of
+from fleet.tracing import inject
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ events = Table(
     Column("principal_id", Uuid),
     Column("correlation_id", Text),
     Column("causation_id", Uuid),
+    Column("traceparent", Text),
     Column("occurred_at", DateTime(timezone=True)),
     Column("published_at", DateTime(timezone=True)),
 )  # fmt: skip
@@ -104,10 +106,11 @@ _event = rows_of(event_ids=Uuid, aggregate_types=Text, aggregate_ids=Uuid, versi
 _ADD_EVENTS = Statement(
     insert(events).from_select(
         ["tenant_id", "event_id", "aggregate_type", "aggregate_id", "version", "type", "data",
-         "principal_id", "correlation_id", "causation_id", "occurred_at"],
+         "principal_id", "correlation_id", "causation_id", "traceparent", "occurred_at"],
         select(
             cast(TENANT, Uuid), *_event.c, cast(bindparam("principal_id"), Uuid),
             cast(bindparam("correlation_id"), Text), cast(bindparam("causation_id"), Uuid),
+            cast(bindparam("traceparent"), Text),
             cast(bindparam("occurred_at"), DateTime(timezone=True)),
         ),
     )
@@ -174,7 +177,8 @@ def add_events(
         versions=[event.version for event in published],
         types=[event.type for event in published],
         datas=[Jsonb(event.data) for event in published],
-        principal_id=principal_id, correlation_id=correlation_id, causation_id=causation_id, occurred_at=at,
+        principal_id=principal_id, correlation_id=correlation_id, causation_id=causation_id,
+        traceparent=inject().get("traceparent"), occurred_at=at,
     )  # fmt: skip
 
 
@@ -202,9 +206,10 @@ def add_audit(
 
 #: Raw on purpose: the table belongs to a layer above; a unit of work only leaves rows in it.
 _ADD_JOB = (
-    "INSERT INTO jobs (tenant_id, id, queue, kind, payload, run_at, unique_key, correlation_id, causation_id)"
-    " VALUES (%(tenant_id)s, %(id)s, %(queue)s, %(kind)s, %(payload)s, %(run_at)s, %(unique_key)s,"
-    " %(correlation_id)s, %(causation_id)s) ON CONFLICT DO NOTHING"
+    "INSERT INTO jobs (tenant_id, id, queue, kind, payload, run_at, unique_key, correlation_id, causation_id,"
+    " traceparent)"
+    " VALUES (%(tenant_id)s, %(id)s, %(queue)s, %(kind)s, %(payload)s, coalesce(%(run_at)s, clock_timestamp()),"
+    " %(unique_key)s, %(correlation_id)s, %(causation_id)s, %(traceparent)s) ON CONFLICT DO NOTHING"
 )
 
 
@@ -214,7 +219,7 @@ def add_job(
     queue: str,
     kind: str,
     payload: Mapping[str, Any],
-    run_at: datetime,
+    run_at: datetime | None,
     unique_key: str | None,
     correlation_id: str,
     causation_id: UUID | None,
@@ -222,5 +227,6 @@ def add_job(
     parameters = {
         "id": job_id, "queue": queue, "kind": kind, "payload": Jsonb(dict(payload)), "run_at": run_at,
         "unique_key": unique_key, "correlation_id": correlation_id, "causation_id": causation_id,
+        "traceparent": inject().get("traceparent"),
     }  # fmt: skip
     return Bound(_ADD_JOB, parameters, None, True)

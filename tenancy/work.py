@@ -221,7 +221,7 @@ class UnitOfWork:
         job_id = new_id()
         self.save(
             add_job(
-                job_id, queue=queue, kind=kind, payload=payload, run_at=run_at or self.now,
+                job_id, queue=queue, kind=kind, payload=payload, run_at=run_at,
                 unique_key=unique_key, correlation_id=self.caller.correlation_id,
                 causation_id=self.caller.causation_id,
             )

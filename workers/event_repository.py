@@ -24,6 +24,7 @@ class EventRow(NamedTuple):
     data: dict[str, Any]
     correlation_id: str | None
     causation_id: UUID | None
+    traceparent: str | None
     occurred_at: datetime
 
 
@@ -75,7 +76,7 @@ MARK_PUBLISHED = Statement(
 
 _job = rows_of(
     tenants=Uuid, ids=Uuid, queues=Text, kinds=Text, payloads=JSONB, unique_keys=Text, event_ids=Uuid,
-    correlation_ids=Text, causation_ids=Uuid,
+    correlation_ids=Text, causation_ids=Uuid, traceparents=Text,
 )  # fmt: skip
 #: One job per event and kind for ever, so that a batch sent twice asks for the same jobs once.
 ADD_JOBS = Statement(
@@ -83,6 +84,7 @@ ADD_JOBS = Statement(
     .from_select(
         [
             "tenant_id", "id", "queue", "kind", "payload", "unique_key", "event_id", "correlation_id", "causation_id",
+            "traceparent",
         ],
         select(*_job.c),
     )

@@ -84,6 +84,7 @@ class Relay:
             event_ids=[event.event_id for event, _ in wanted],
             correlation_ids=[event.correlation_id for event, _ in wanted],
             causation_ids=[event.event_id for event, _ in wanted],
+            traceparents=[event.traceparent for event, _ in wanted],
         )
 
 

@@ -100,7 +100,7 @@ class Plan:
         name = f"worker-{queue}"
         port = self.options.ports[name]
         command = (
-            *("-m", "dramatiq", "workers.main", "--queues", queue, "--processes", "1"),
+            *("-m", "dramatiq", "workers.main", "--queues", queue, "--processes", "1", "--skip-logging"),
             *("--threads", str(THREADS), "--worker-shutdown-timeout", str(GRACE_SECONDS * 1_000)),
         )
         return Member(self._python(name, "worker", command, port), lambda: answers(port), port)

@@ -106,7 +106,7 @@ def test_an_event_in_the_stream_is_flat_text() -> None:
     from_row = entry(
         EventRow(
             UUID(int=1), 7, UUID(int=2), "order", UUID(int=3), 4, "order.confirmed", {"a": [1, "x"]},
-            None, None, datetime(2026, 1, 2, tzinfo=UTC),
+            None, None, None, datetime(2026, 1, 2, tzinfo=UTC),
         )
     )  # fmt: skip
     assert set(map(type, from_row.values())) == {str}

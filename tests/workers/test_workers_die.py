@@ -6,6 +6,8 @@ import time
 import uuid
 from collections.abc import Callable
 
+from redis import Redis
+
 from deploy.local.processes import Running
 from tests.workers.conftest import BRISK, Enqueue, Newcomer, Processes, Tables, signal_group
 
@@ -37,6 +39,7 @@ async def test_a_killed_workers_jobs_are_picked_up_within_30_seconds(
     tables: Tables,
     newcomer: Newcomer,
     enqueue: Enqueue,
+    queue_redis: Redis,
     record_property: Callable[[str, object], None],
 ) -> None:
     """With the product's own settings: running jobs by their lease, fetched ones by Dramatiq's heartbeat."""
@@ -47,6 +50,8 @@ async def test_a_killed_workers_jobs_are_picked_up_within_30_seconds(
     await tables.until(STARTED, id=running, runs=1)
     fetched = await enqueue(caller, "probe.quick")
     await tables.until("SELECT enqueued_at IS NOT NULL FROM jobs WHERE id = %(id)s", id=fetched)
+    while queue_redis.llen("dramatiq:default"):  # noqa: ASYNC110  # until the doomed worker holds it
+        await asyncio.sleep(0.02)
     processes.worker(settings=PRODUCTION)
     signal_group(doomed, signal.SIGKILL)
     killed = time.monotonic()

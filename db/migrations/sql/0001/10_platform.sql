@@ -50,6 +50,7 @@ CREATE TABLE events (
     principal_id   uuid,
     correlation_id text,
     causation_id   uuid,
+    traceparent    text,
     occurred_at    timestamptz NOT NULL DEFAULT now(),
     published_at   timestamptz,
     PRIMARY KEY (tenant_id, aggregate_id, version),
