@@ -43,6 +43,7 @@ def up(
     layout = state_layout()
     if is_supervised(layout):
         console.print("The fleet is up already.")
+        _await_all_ready(layout)
         status()
         return
     end_leftovers(layout)
@@ -154,6 +155,16 @@ def bring_up(layout: Layout) -> FleetStatus:
         console.print(Text(reason or tail(log), style="red"))
         raise typer.Exit(1)
     return found
+
+
+def _await_all_ready(layout: Layout, seconds: float = 60.0) -> None:
+    """A process that is just being restarted is waited for; `status` tells what is not back by then."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = read_status(layout)
+        if found is None or all(child.state == "ready" for child in found.children):
+            return
+        time.sleep(0.2)
 
 
 def take_down(layout: Layout) -> None:

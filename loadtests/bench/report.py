@@ -18,7 +18,7 @@ _GROUPS = {
     "api": "api", "primary": "primary", "standbys": "standby", "pgbouncer": "pooler", "redis": "redis",
     "nginx": "nginx", "workers": "workers", "supervisor": "superv", "generator": "client",
 }  # fmt: skip
-_WIDTH = 176
+_WIDTH = 192
 #: CPUs that something else may keep busy without spoiling the figures much.
 _QUIET = 0.2
 
@@ -159,9 +159,9 @@ def _cpu() -> list[Column]:
 
     return [
         *(of(group) for group in _GROUPS),
-        ("bare", lambda found: f"{found.bare.cpu_ms:.2f}" if found.bare else ""),
+        ("bare", lambda found: f"{found.bare.cpu_ms / len(found.measured.by_request):.2f}" if found.bare else ""),
         ("cores", lambda found: f"{found.measured.cores:.2f}"),
-        ("elsewhere", lambda found: f"{found.measured.elsewhere:.2f}"),
+        ("other", lambda found: f"{found.measured.elsewhere:.2f}"),
     ]
 
 

@@ -37,7 +37,7 @@ def rows(connection: psycopg.Connection[Any], sql: str) -> list[Any]:
 
 _TENANT_TABLES = (
     "SELECT c.oid FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')"
-    " AND c.relname <> 'test_counters'"
+    " AND c.relname NOT LIKE 'test\\_%'"
 )
 
 

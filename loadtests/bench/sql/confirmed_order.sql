@@ -89,8 +89,8 @@ VALUES (
     :body_1::bytea, :headers_1::jsonb) ON CONFLICT DO NOTHING;
 INSERT INTO events (
     tenant_id, event_id, aggregate_type, aggregate_id, version, type, data, principal_id, correlation_id,
-    causation_id, occurred_at)
-SELECT :tenant::uuid, new.*, :principal::uuid, md5(:key::text), NULL, now()
+    causation_id, traceparent, occurred_at)
+SELECT :tenant::uuid, new.*, :principal::uuid, md5(:key::text), NULL, NULL, now()
 FROM unnest(
     ARRAY[(:run || '-7100-8000-' || :key)::uuid], ARRAY['sales_order'], ARRAY[(:order || :key)::uuid],
     ARRAY[1], ARRAY['sales_order.confirmed'], ARRAY[:event_sales_order_confirmed::jsonb]) AS new;

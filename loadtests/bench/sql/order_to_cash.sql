@@ -60,8 +60,8 @@ VALUES (
     :body_1::bytea, :headers_1::jsonb) ON CONFLICT DO NOTHING;
 INSERT INTO events (
     tenant_id, event_id, aggregate_type, aggregate_id, version, type, data, principal_id, correlation_id,
-    causation_id, occurred_at)
-SELECT :tenant::uuid, new.*, :principal::uuid, md5(:key::text), NULL, now()
+    causation_id, traceparent, occurred_at)
+SELECT :tenant::uuid, new.*, :principal::uuid, md5(:key::text), NULL, NULL, now()
 FROM unnest(
     ARRAY[(:run || '-7102-8000-' || :key)::uuid], ARRAY['sales_order'], ARRAY[(:order || :key)::uuid],
     ARRAY[1], ARRAY['sales_order.created'], ARRAY[:event_sales_order_created::jsonb]) AS new;
@@ -167,8 +167,8 @@ VALUES (
     :body_2::bytea, :headers_2::jsonb) ON CONFLICT DO NOTHING;
 INSERT INTO events (
     tenant_id, event_id, aggregate_type, aggregate_id, version, type, data, principal_id, correlation_id,
-    causation_id, occurred_at)
-SELECT :tenant::uuid, new.*, :principal::uuid, md5(:key::text), NULL, now()
+    causation_id, traceparent, occurred_at)
+SELECT :tenant::uuid, new.*, :principal::uuid, md5(:key::text), NULL, NULL, now()
 FROM unnest(
     ARRAY[(:run || '-7104-8000-' || :key)::uuid], ARRAY['sales_order'], ARRAY[(:order || :key)::uuid],
     ARRAY[2], ARRAY['sales_order.confirmed'], ARRAY[:event_sales_order_confirmed::jsonb]) AS new;
@@ -366,8 +366,8 @@ VALUES (
     :body_3::bytea, :headers_3::jsonb) ON CONFLICT DO NOTHING;
 INSERT INTO events (
     tenant_id, event_id, aggregate_type, aggregate_id, version, type, data, principal_id, correlation_id,
-    causation_id, occurred_at)
-SELECT :tenant::uuid, new.*, :principal::uuid, md5(:key::text), NULL, now()
+    causation_id, traceparent, occurred_at)
+SELECT :tenant::uuid, new.*, :principal::uuid, md5(:key::text), NULL, NULL, now()
 FROM unnest(
     ARRAY[(:run || '-7106-8000-' || :key)::uuid, (:run || '-7107-8000-' || :key)::uuid],
     ARRAY['delivery', 'sales_order'], ARRAY[(:delivery || :key)::uuid, (:order || :key)::uuid], ARRAY[1, 3],
@@ -454,8 +454,8 @@ VALUES (
     :body_4::bytea, :headers_4::jsonb) ON CONFLICT DO NOTHING;
 INSERT INTO events (
     tenant_id, event_id, aggregate_type, aggregate_id, version, type, data, principal_id, correlation_id,
-    causation_id, occurred_at)
-SELECT :tenant::uuid, new.*, :principal::uuid, md5(:key::text), NULL, now()
+    causation_id, traceparent, occurred_at)
+SELECT :tenant::uuid, new.*, :principal::uuid, md5(:key::text), NULL, NULL, now()
 FROM unnest(
     ARRAY[(:run || '-7110-8000-' || :key)::uuid, (:run || '-7111-8000-' || :key)::uuid],
     ARRAY['invoice', 'sales_order'], ARRAY[(:invoice || :key)::uuid, (:order || :key)::uuid], ARRAY[1, 4],
@@ -564,8 +564,8 @@ VALUES (
     :body_5::bytea, :headers_5::jsonb) ON CONFLICT DO NOTHING;
 INSERT INTO events (
     tenant_id, event_id, aggregate_type, aggregate_id, version, type, data, principal_id, correlation_id,
-    causation_id, occurred_at)
-SELECT :tenant::uuid, new.*, :principal::uuid, md5(:key::text), NULL, now()
+    causation_id, traceparent, occurred_at)
+SELECT :tenant::uuid, new.*, :principal::uuid, md5(:key::text), NULL, NULL, now()
 FROM unnest(
     ARRAY[(:run || '-7114-8000-' || :key)::uuid], ARRAY['invoice'], ARRAY[(:invoice || :key)::uuid],
     ARRAY[2], ARRAY['invoice.posted'], ARRAY[:event_invoice_posted::jsonb]) AS new;
@@ -675,8 +675,8 @@ VALUES (
     :body_6::bytea, :headers_6::jsonb) ON CONFLICT DO NOTHING;
 INSERT INTO events (
     tenant_id, event_id, aggregate_type, aggregate_id, version, type, data, principal_id, correlation_id,
-    causation_id, occurred_at)
-SELECT :tenant::uuid, new.*, :principal::uuid, md5(:key::text), NULL, now()
+    causation_id, traceparent, occurred_at)
+SELECT :tenant::uuid, new.*, :principal::uuid, md5(:key::text), NULL, NULL, now()
 FROM unnest(
     ARRAY[(:run || '-7116-8000-' || :key)::uuid, (:run || '-7117-8000-' || :key)::uuid],
     ARRAY['open_item', 'payment'], ARRAY[(:item || :key)::uuid, (:payment || :key)::uuid], ARRAY[2, 1],
