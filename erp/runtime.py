@@ -158,7 +158,8 @@ def _pool(settings: Settings, url: str, name: str, size: int) -> Pool:
         size=size,
         wait=settings.pool_wait,
         prepared=settings.prepared_statements,
-        application=settings.instance,
+        # One name for all: PgBouncer sends a SET whenever a server connection changes to a client of another.
+        application="erp",
     )
 
 
