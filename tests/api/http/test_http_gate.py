@@ -158,7 +158,7 @@ async def test_a_key_over_its_limit_is_told_which_limit_and_when_to_return(rig: 
     assert (refused.json()["limit_name"], refused.json()["limit"]) == ("key", 3)
     assert refused.headers["x-ratelimit-limit"] == "3"
     assert 1 <= int(refused.headers["retry-after"]) <= 120
-    assert 0 <= int(refused.headers["x-ratelimit-reset"]) <= 60
+    assert 0 <= int(refused.headers["x-ratelimit-reset"]) <= 120  # a full window ages for as long again
 
 
 async def test_two_keys_share_their_tenants_limit(rig: Rig, tenant: Tenant) -> None:
