@@ -11,12 +11,15 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from psycopg import DataError
 from psycopg.types.json import Jsonb
 
 _encode = msgspec.json.Encoder().encode
 
 
 def _quoted(text: str) -> str:
+    if "\0" in text:
+        raise DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
@@ -38,7 +41,7 @@ _ELEMENT: dict[type, Callable[[Any], str]] = {
 
 
 def array_literal(values: list[Any]) -> bytes | None:
-    """`{a,b,NULL}`; None when an element is of a type that is left to the driver."""
+    """`{a,b,NULL}`; None when an element is of a type that is left to the driver. Raises DataError for NUL."""
     try:
         return ("{" + ",".join([_ELEMENT[type(value)](value) for value in values]) + "}").encode()
     except KeyError:

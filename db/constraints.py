@@ -23,10 +23,15 @@ def on_violation(constraint: str, error: type[DomainError], **arguments: Any) ->
     _translations[constraint] = Translation(error, arguments)
 
 
+def translation_of(constraint: str) -> Translation | None:
+    """What was registered for the constraint."""
+    return _translations.get(constraint)
+
+
 def translate(violation: pg.IntegrityError) -> DomainError:
     """The client's error for a violated constraint; an unregistered one still is a 4xx that names it."""
     name = violation.diag.constraint_name or ""
-    if known := _translations.get(name):
+    if known := translation_of(name):
         return known.error(**known.arguments)
     if isinstance(violation, pg.ForeignKeyViolation):
         return UnknownReference(**_columns(violation), constraint=name)

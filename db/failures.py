@@ -13,8 +13,9 @@ from db.errors import (
     StatementTimeout,
 )
 
-#: Worth running the whole transaction again: nothing of it happened.
-RETRYABLE = (pg.SerializationFailure, pg.DeadlockDetected)
+#: Worth running the whole transaction again: nothing of it happened. A statement is missing by name on server
+#: connections older than a release; the next attempt sends it in full.
+RETRYABLE = (pg.SerializationFailure, pg.DeadlockDetected, pg.InvalidSqlStatementName)
 
 _REFUSED_BY_A_RULE = (pg.RaiseException, pg.RestrictViolation, pg.InsufficientPrivilege)
 

@@ -7,18 +7,20 @@ uses the same layers below (libpq wrapper, adaptation of values, waiting, cancel
 import re
 from collections.abc import Callable, Generator, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from psycopg import AsyncConnection, OperationalError, waiting
 from psycopg.abc import Transformer
 from psycopg.adapt import PyFormat
 from psycopg.adapt import Transformer as DriverTransformer
-from psycopg.errors import error_from_result
-from psycopg.pq import ConnStatus, ExecStatus, Format
+from psycopg.errors import InvalidSqlStatementName, error_from_result
+from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 from db.arrays import array_literal
-from db.statement import Bound
+from db.registry import missing, name_of
+from db.scalars import scalar_texts
+from db.statement import REGISTERED, Bound
 
 R = TypeVar("R")
 
@@ -31,15 +33,19 @@ _FAILED = (ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED)
 _QUIET = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK, ExecStatus.EMPTY_QUERY)
 
 
+#: Who prepares statements: nobody; the flush (PgBouncer >= 1.21, or none); the pooler, on each server
+#: connection it opens (see db/registry.py).
+Preparing = Literal["off", "on", "pooler"]
+
+
 class Connection(AsyncConnection[tuple[Any, ...]]):
     """A psycopg connection with what flushes remember about it.
 
-    `prepares`: whether statements may be prepared (PgBouncer >= 1.21, or none). `durability_in_doubt`: a
-    commit was told that no standby confirmed it.
+    `preparing`: who prepares statements. `durability_in_doubt`: a commit was told that no standby confirmed it.
     """
 
     durability_in_doubt: bool = False
-    prepares: bool = False
+    preparing: Preparing = "off"
 
     def remembered(self) -> "_Memory":
         memory: _Memory | None = self.__dict__.get("_flush_memory")
@@ -61,8 +67,11 @@ class _Memory:
 
 
 class _Positional(NamedTuple):
+    """`registered`: the name under which a pooler prepares it; empty when it is not among those."""
+
     sql: bytes
     names: tuple[str, ...]
+    registered: bytes
 
 
 class _Ready(NamedTuple):
@@ -70,7 +79,7 @@ class _Ready(NamedTuple):
 
     sql: bytes
     values: Sequence[Any] | None
-    types: tuple[int, ...]
+    types: tuple[int, ...] | None
     formats: Sequence[Format] | None
     name: bytes
     prepare: bool
@@ -86,31 +95,65 @@ def _positional(sql: str) -> _Positional:
             return "%"
         return f"${names.setdefault(name, len(names) + 1)}"
 
-    return _Positional(_PLACEHOLDER.sub(number, sql).encode(), tuple(names))
+    text = _PLACEHOLDER.sub(number, sql).encode()
+    return _Positional(text, tuple(names), name_of(text) if sql in REGISTERED else b"")
+
+
+def positional(sql: str) -> bytes:
+    """The text as the server gets it: `%(name)s` as `$n`."""
+    return _positional(sql).sql
 
 
 async def exchange(connection: Connection, statements: Sequence[Bound[Any]]) -> list[list[Any]]:
     """Send all, read all; rows per statement. The first failure raises its psycopg error."""
+    preparing = connection.preparing
+    if preparing == "pooler" and not missing.trusted():
+        preparing = "off"
+    idle = connection.pgconn.transaction_status == TransactionStatus.IDLE
+    try:
+        return await _exchange(connection, statements, preparing)
+    except InvalidSqlStatementName:
+        # A server connection from before this release was listed. In a transaction the caller must repeat it.
+        missing.noted()
+        if not idle or preparing != "pooler":
+            raise
+    if connection.pgconn.transaction_status != TransactionStatus.IDLE:
+        await connection.execute("ROLLBACK")
+    return await _exchange(connection, statements, "off")
+
+
+async def _exchange(
+    connection: Connection, statements: Sequence[Bound[Any]], preparing: Preparing
+) -> list[list[Any]]:
     memory = connection.remembered()
-    ready = [_adapted(memory, statement, connection.prepares) for statement in statements]
+    ready = [_adapted(memory, statement, preparing) for statement in statements]
     async with connection.lock:
         pgconn = connection.pgconn
         pgconn.enter_pipeline_mode()
         try:
             results = await connection.wait(_send_and_fetch(pgconn, ready))
+        except BaseException:
+            _forget_unprepared(memory, ready)
+            raise
         finally:
             if pgconn.status == ConnStatus.OK and not pgconn.is_busy():
                 pgconn.exit_pipeline_mode()
     return _decoded(memory, statements, ready, results)
 
 
-def _adapted(memory: _Memory, statement: Bound[Any], prepares: bool) -> _Ready:
-    sql, names = _positional(statement.sql)
-    if not names:
-        return _Ready(sql, None, (), None, b"", False)
-    values, types, formats = _dumped(memory.values, [statement.parameters[name] for name in names])
-    name, prepare = _preparation(memory, (sql, types)) if prepares else (b"", False)
-    return _Ready(sql, values, types, formats, name, prepare)
+def _adapted(memory: _Memory, statement: Bound[Any], preparing: Preparing) -> _Ready:
+    sql, names, registered = _positional(statement.sql)
+    if not names and not registered:
+        return _Ready(sql, None, None, None, b"", False)
+    values = [statement.parameters[name] for name in names]
+    if registered and (texts := scalar_texts(values)) is not None:
+        if preparing == "pooler":
+            return _Ready(sql, texts, None, None, registered, False)
+        name, prepare = _preparation(memory, (sql, None)) if preparing == "on" else (b"", False)
+        return _Ready(sql, texts, None, None, name, prepare)
+    dumped, types, formats = _dumped(memory.values, values)
+    name, prepare = _preparation(memory, (sql, types)) if preparing == "on" else (b"", False)
+    return _Ready(sql, dumped, types, formats, name, prepare)
 
 
 def _dumped(transformer: Transformer, parameters: list[Any]) -> tuple[list[Any], tuple[int, ...], list[Format]]:
@@ -149,7 +192,8 @@ def _send_and_fetch(pgconn: PGconn, ready: Sequence[_Ready]) -> Generator[Any, A
             pgconn.send_query_params(one.sql, one.values, one.types, one.formats, Format.TEXT)
     pgconn.pipeline_sync()
     while True:
-        state = yield waiting.WAIT_RW
+        # Nothing comes in when a cancelled wait goes on to the end: then both sides are tried.
+        state = (yield waiting.WAIT_RW) or waiting.READY_RW
         if state & waiting.READY_R:
             pgconn.consume_input()
         if state & waiting.READY_W and pgconn.flush() == 0:

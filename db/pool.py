@@ -13,7 +13,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from db.counting import count_flush
 from db.errors import Overloaded
-from db.pipeline import Connection, exchange
+from db.pipeline import Connection, Preparing, exchange
 from db.statement import Bound
 
 #: What PostgreSQL warns when a commit stopped waiting for its standbys: locally done, not yet safe.
@@ -32,7 +32,7 @@ class Pool:
     """At most `size` connections to one PgBouncer database; callers wait at most `wait` seconds.
 
     Connections live at most `max_lifetime` seconds: plans cached while tables were empty must not
-    outlive the installation's first minutes.
+    outlive the installation's first minutes. `kept`: how many stay open while nobody needs one.
     """
 
     def __init__(
@@ -42,9 +42,10 @@ class Pool:
         name: str,
         size: int,
         wait: float = 1.0,
-        prepared: bool = False,
+        prepared: Preparing = "off",
         max_lifetime: float = 600.0,
         application: str = "erp",
+        kept: int = 1,
     ) -> None:
         self.name = name
         self.size = size
@@ -61,7 +62,7 @@ class Pool:
                 "tcp_user_timeout": 5000,
                 "keepalives_idle": 10,
             },
-            min_size=1,
+            min_size=kept,
             max_size=size,
             timeout=wait,
             max_waiting=size * 8,
@@ -76,8 +77,7 @@ class Pool:
 
     async def _configure(self, connection: Connection) -> None:
         _watch_notices(connection)
-        # Behind PgBouncer < 1.21 a prepared statement may meet another server connection.
-        connection.prepares = self._prepared
+        connection.preparing = self._prepared
 
     async def open(self) -> None:
         await self._pool.open(wait=False)

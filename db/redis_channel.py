@@ -9,7 +9,7 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import hiredis
@@ -29,6 +29,20 @@ _SECOND_LOOK = 0.005
 #: A rough bound on memory: beyond it the server or the event loop is too far behind to be of use.
 _MAX_UNANSWERED = 10_000
 _NOT_YET = object()
+
+
+def _nobody(name: str, event: str) -> None:
+    return None
+
+
+#: Told "opened", "closed" or "refused" with a channel's name; for metrics, so it must not raise.
+_observe: Callable[[str, str], None] = _nobody
+
+
+def observe_channels(observe: Callable[[str, str], None]) -> None:
+    """Have every channel of the process tell when it stops asking its server, asks again, and whom it refused."""
+    global _observe
+    _observe = observe
 
 
 class Resting(RedisConnectionError):
@@ -104,16 +118,18 @@ class _Wire(asyncio.Protocol):
 class Channel:
     """Commands to one Redis server, each answered within `timeout` seconds or failed.
 
-    After a failure every call is refused at once (`Resting`) for `rest` seconds; then one call tries
-    again while the others are still refused. Connects on first use and again whenever it has to.
+    It is a circuit breaker that one failure opens: after it every call is refused at once (`Resting`) for `rest`
+    seconds; then one call tries again while the others are still refused. Connects on first use and again whenever
+    it has to.
     """
 
-    def __init__(self, redis: Redis, *, timeout: float | None = None, rest: float = 1.0) -> None:
+    def __init__(self, redis: Redis, *, timeout: float | None = None, rest: float = 1.0, name: str = "redis") -> None:
         pool = redis.connection_pool
         self._where: dict[str, Any] = pool.connection_kwargs
         self._tls = issubclass(pool.connection_class, SSLConnection)
         self.timeout: float = timeout or self._where["socket_timeout"]
         self._rest = rest
+        self._name = name
         self._resting_until = 0.0
         self._failed = False
         self._wire: _Wire | None = None
@@ -135,6 +151,7 @@ class Channel:
         now = loop.time()
         if self._failed:
             if now < self._resting_until:
+                _observe(self._name, "refused")
                 reply.set_exception(Resting("Redis failed a moment ago"))
                 return reply
             self._resting_until = now + self.timeout + self._rest
@@ -182,6 +199,8 @@ class Channel:
             self._wire.abort()
 
     def _fail(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._failed:
+            _observe(self._name, "opened")
         self._failed = True
         self._resting_until = loop.time() + self._rest
 
@@ -190,6 +209,7 @@ class Channel:
             self._resting_until = 0.0  # it learned nothing: the next call tries
         elif not isinstance(reply.exception(), RedisConnectionError | RedisTimeoutError):
             self._failed = False
+            _observe(self._name, "closed")
 
     # -- time ------------------------------------------------------------------------------
 

@@ -20,12 +20,15 @@ from sqlalchemy.types import TypeEngine
 
 from db.metadata import metadata
 
-__all__ = ["DIALECT", "TENANT", "Bound", "Statement", "any_of", "metadata", "rows_of"]
+__all__ = ["DIALECT", "REGISTERED", "TENANT", "Bound", "Statement", "any_of", "metadata", "rows_of"]
 
 DIALECT = PGDialect_psycopg(paramstyle="pyformat")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
 #: The bind every tenant statement carries; the unit of work or read session fills it, nobody else.
 TENANT = bindparam("tenant_id", type_=SqlUuid)
+
+#: Texts of the statements known at import; an old pooler can have them prepared (see db/registry.py).
+REGISTERED: set[str] = set()
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -51,17 +54,19 @@ class Statement(Generic[R]):
 
     `row` is called with the columns of each result row (a NamedTuple or a dataclass); without it rows
     are plain tuples. Types are not converted on the way in: pass what psycopg understands (`Jsonb` for
-    jsonb, lists for arrays).
+    jsonb, lists for arrays). `register=False` is for statements made after import.
     """
 
     __slots__ = ("constants", "row", "scoped", "sql")
 
     @overload
-    def __init__(self: "Statement[tuple[Any, ...]]", clause: ClauseElement) -> None: ...
+    def __init__(self: "Statement[tuple[Any, ...]]", clause: ClauseElement, *, register: bool = True) -> None: ...
     @overload
-    def __init__(self, clause: ClauseElement, row: Callable[..., R]) -> None: ...
+    def __init__(self, clause: ClauseElement, row: Callable[..., R], *, register: bool = True) -> None: ...
 
-    def __init__(self, clause: ClauseElement, row: Callable[..., Any] | None = None) -> None:
+    def __init__(
+        self, clause: ClauseElement, row: Callable[..., Any] | None = None, *, register: bool = True
+    ) -> None:
         compiled = clause.compile(dialect=DIALECT)
         required = {name: None for name, bind in getattr(compiled, "binds", {}).items() if bind.required}
         self.sql, values = str(compiled), dict(compiled.params)
@@ -72,6 +77,8 @@ class Statement(Generic[R]):
         self.scoped = "tenant_id" in values
         self.constants = {name: value for name, value in values.items() if name not in required}
         self.row: Callable[..., R] | None = row
+        if register:
+            REGISTERED.add(self.sql)
 
     def __call__(self, **parameters: Any) -> Bound[R]:
         if self.constants:

@@ -56,6 +56,8 @@ python_packages() {
 with_uv() {
     local python groups=(--no-default-groups)
     if [ "$wanted" = dev ]; then groups=(--all-groups); fi
+    # As pip does: else every process that may not write into .venv compiles everything again at each start.
+    groups+=(--compile-bytecode)
     # --inexact: keep the packages of an earlier `dev`, and the embedded servers
     if [ ! -d .venv ] && python=$(find_python); then
         uv sync --frozen --inexact --quiet --python "$python" "${groups[@]}"

@@ -11,17 +11,21 @@ from db.pool import Pool, flush
 from db.replicas import Replica
 from db.statement import Bound
 from erp.accounting import routes as accounting
+from erp.audit import routes as audit
 from erp.catalog import routes as catalog
 from erp.exchange.imports import routes as imports
+from erp.fulfilment import routes as fulfilment
 from erp.http.assembly import assemble
 from erp.http.commands import Command
 from erp.http.entry import Limits
 from erp.http.gate import Gate, GatePolicy
 from erp.http.services import Services
+from erp.intercompany import routes as intercompany
 from erp.inventory import routes as inventory
 from erp.invoicing import routes as invoicing
 from erp.jobs import routes as jobs
 from erp.kernel.paging import CursorCodec
+from erp.operations import cache_routes, configuration_routes, locks_routes, two_phase_routes
 from erp.parties import routes as parties
 from erp.payments import routes as payments
 from erp.pricing import routes as pricing
@@ -31,16 +35,27 @@ from erp.runtime import Runtime, build_runtime
 from erp.sales import routes as sales
 from erp.settings import Settings, load_settings
 from erp.tenants import routes as tenants
+from fleet.configuration.snapshot import Configuration
 from fleet.exposition import MetricsServer, start_metrics_server
+from fleet.garbage import settle_garbage_collector
 from fleet.health import Health, Identity, Liveness, Outcome, Readiness
 from fleet.logging import configure_logging
 from fleet.metrics import build_info
+from tenancy.key_usage import KeyUsage
+from tenancy.limit_keys import (
+    ADDRESS_PER_MINUTE,
+    KEY_PER_MINUTE,
+    STRANGER_PER_MINUTE,
+    TENANT_PER_MINUTE,
+    USER_PER_MINUTE,
+)
 
 VERSION: Final = package_version("erp-backend")
 
 SLICES: Final = (
-    tenants, parties, catalog, pricing, accounting, inventory, invoicing, payments, sales, purchasing, jobs,
-    imports, reporting,
+    tenants, parties, catalog, pricing, accounting, inventory, invoicing, payments, sales, purchasing,
+    intercompany, jobs, imports, reporting, audit, configuration_routes, cache_routes, locks_routes,
+    two_phase_routes, fulfilment,
 )  # fmt: skip
 COMMANDS: Final[tuple[Command, ...]] = tuple(command for module in SLICES for command in module.COMMANDS)
 
@@ -51,23 +66,31 @@ def create_app() -> Gate:
     """What the server runs: `uvicorn erp.app:create_app --factory`."""
     settings = load_settings()
     configure_logging(settings.log_level, instance=settings.instance, role=settings.role)
-    return build_app(settings)
+    gate = build_app(settings)
+    settle_garbage_collector()
+    return gate
 
 
 def build_app(settings: Settings) -> Gate:
     """An application on the given settings; it connects when its lifespan begins."""
     runtime = build_runtime(settings)
-    readiness, liveness = Readiness(), Liveness()
+    readiness, liveness, usage = Readiness(), Liveness(), KeyUsage(runtime.primary, placed=runtime.placed.pools)
     services = Services(
         database=runtime.database,
         identity=runtime.identity,
         gatekeeper=runtime.gatekeeper,
+        locks=runtime.locks,
+        cache=runtime.cache,
         tokens=TokenCodec(settings.token_secret),
         cursors=CursorCodec(settings.token_secret),
         health=_health(settings, runtime),
         liveness=liveness,
         readiness=readiness,
         platform=runtime.platform,
+        platforms=runtime.platforms,
+        two_phase=runtime.two_phase,
+        usage=usage,
+        configuration=runtime.configuration,
     )
 
     @asynccontextmanager
@@ -76,6 +99,7 @@ def build_app(settings: Settings) -> Gate:
         metrics = _metrics(settings, readiness)
         liveness.start()
         readiness.start()
+        usage.start()
         try:
             yield
         finally:
@@ -83,28 +107,43 @@ def build_app(settings: Settings) -> Gate:
             liveness.stop()
             if metrics is not None:
                 metrics.close()
+            await usage.close()
             await runtime.close()
 
-    return assemble(
+    gate = assemble(
         services,
-        _policy(settings),
+        _policy(settings, runtime.configuration),
         routers=[module.router for module in SLICES],
         commands=COMMANDS,
         version=VERSION,
         public_url=settings.public_url,
         lifespan=[lifespan],
     )
+    _follow_limits(gate, runtime.configuration)
+    return gate
 
 
-def _policy(settings: Settings) -> GatePolicy:
+def _follow_limits(gate: Gate, configuration: Configuration) -> None:
+    def changed(names: frozenset[str]) -> None:
+        if any(name.startswith("limits.") for name in names):
+            gate.limit_by(_limits(configuration))
+
+    configuration.watch(changed)
+
+
+def _limits(configuration: Configuration) -> Limits:
+    return Limits(
+        user=configuration.get(USER_PER_MINUTE),
+        key=configuration.get(KEY_PER_MINUTE),
+        tenant=configuration.get(TENANT_PER_MINUTE),
+        address=configuration.get(ADDRESS_PER_MINUTE),
+        stranger=configuration.get(STRANGER_PER_MINUTE),
+    )
+
+
+def _policy(settings: Settings, configuration: Configuration) -> GatePolicy:
     return GatePolicy(
-        Limits(
-            user=settings.user_per_minute,
-            key=settings.key_per_minute,
-            tenant=settings.tenant_per_minute,
-            address=settings.address_per_minute,
-            stranger=settings.stranger_per_minute,
-        ),
+        _limits(configuration),
         concurrency=settings.concurrency,
         queue=settings.concurrency * 4,
         queue_wait=settings.queue_wait,
@@ -129,6 +168,7 @@ def _health(settings: Settings, runtime: Runtime) -> Health:
     for name, client in runtime.redis_clients.items():
         health.add(f"redis-{name}", lambda client=client: _redis(client), critical=False)  # type: ignore[misc]
     health.add("outbox", lambda: _outbox(runtime), critical=False)
+    health.add("configuration", lambda: _configuration(runtime), critical=False)
     return health
 
 
@@ -155,8 +195,9 @@ async def _outbox(runtime: Runtime) -> Outcome:
     async def waiting(session: Any) -> list[Any]:
         [rows] = await session.load(
             Bound(
-                "SELECT count(*), coalesce(extract(epoch FROM now() - min(occurred_at)), 0)::float"
-                " FROM (SELECT occurred_at FROM events WHERE published_at IS NULL LIMIT 10000) AS waiting",
+                "SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT 10000) AS waiting), coalesce((SELECT"
+                " extract(epoch FROM now() - occurred_at) FROM events JOIN outbox"
+                " USING (tenant_id, aggregate_id, version) ORDER BY outbox.position LIMIT 1), 0)::float",
                 {},
             )
         )
@@ -167,3 +208,9 @@ async def _outbox(runtime: Runtime) -> Outcome:
     return Outcome(
         "degraded" if age > 30 else "healthy", facts={"unpublished": count, "oldest_seconds": round(age, 1)}
     )
+
+
+async def _configuration(runtime: Runtime) -> Outcome:
+    unconfirmed = runtime.configuration_watch.unconfirmed_for()
+    facts = {"revisions": dict(runtime.configuration.snapshot.revisions)}
+    return Outcome("healthy" if unconfirmed < 30 else "degraded", facts=facts)

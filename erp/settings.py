@@ -1,9 +1,25 @@
 """The environment, read once at start; everything below the composition root takes plain arguments."""
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+import msgspec
+
+from db.pipeline import Preparing
+from db.two_phase import MAIN
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """Addresses of one further database. `two_phase_url`: direct, as the application's role; see db/two_phase.py."""
+
+    database_url: str
+    platform_url: str
+    two_phase_url: str
+    replica_urls: tuple[str, ...] = ()
 
 
 class MissingSetting(RuntimeError):
@@ -25,8 +41,15 @@ class Settings:
     redis_sessions_url: str
     token_secret: str = field(repr=False)
     operator_key: str = field(repr=False)
+    #: The first database's direct address for the second phase; through the pooler unless given.
+    two_phase_url: str = field(default="", repr=False)
+    #: The payment provider's address; without one, fulfilments wait for their payment.
+    payments_url: str = ""
+    payments_timeout: float = 5.0
+    #: Further databases tenants can be placed on, by name.
+    databases: Mapping[str, DatabaseSettings] = field(default_factory=dict, repr=False)
     public_url: str = "https://localhost"
-    prepared_statements: bool = False
+    prepared_statements: Preparing = "off"
     pool_size: int = 10
     replica_pool_size: int = 8
     pool_wait: float = 1.0
@@ -54,6 +77,22 @@ def _required(environment: Mapping[str, str], name: str) -> str:
     return value
 
 
+def _preparing(text: str) -> Preparing:
+    match text:
+        case "off" | "on" | "pooler":
+            return text
+    raise ValueError(f"ERP_PREPARED_STATEMENTS is off, on or pooler, not {text!r}.")
+
+
+def _databases(text: str) -> dict[str, DatabaseSettings]:
+    """`{"second": {"database_url": ..., "platform_url": ..., "two_phase_url": ..., "replica_urls": [...]}}`"""
+    found: dict[str, DatabaseSettings] = msgspec.json.decode(text or "{}", type=dict[str, DatabaseSettings])
+    for name in found:
+        if not re.fullmatch("[a-z][a-z0-9_]{0,30}", name) or name == MAIN:
+            raise ValueError(f"ERP_DATABASES: {name!r} is no name for a further database.")
+    return found
+
+
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Settings from `ERP_*` variables. Raises MissingSetting, ValueError."""
     env = os.environ if environment is None else environment
@@ -73,8 +112,12 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         redis_sessions_url=_required(env, "ERP_REDIS_SESSIONS_URL"),
         token_secret=_required(env, "ERP_TOKEN_SECRET"),
         operator_key=_required(env, "ERP_OPERATOR_KEY"),
+        two_phase_url=env.get("ERP_TWO_PHASE_URL") or _required(env, "ERP_DATABASE_URL"),
+        databases=_databases(env.get("ERP_DATABASES", "")),
+        payments_url=env.get("ERP_PAYMENTS_URL", ""),
+        payments_timeout=float(env.get("ERP_PAYMENTS_TIMEOUT", "5.0")),
         public_url=env.get("ERP_PUBLIC_URL", "https://localhost"),
-        prepared_statements=env.get("ERP_PREPARED_STATEMENTS", "off") == "on",
+        prepared_statements=_preparing(env.get("ERP_PREPARED_STATEMENTS", "off")),
         pool_size=number("ERP_POOL_SIZE", 10),
         replica_pool_size=number("ERP_REPLICA_POOL_SIZE", 8),
         pool_wait=float(env.get("ERP_POOL_WAIT", "1.0")),

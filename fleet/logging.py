@@ -49,7 +49,8 @@ def configure_logging(level: str, *, instance: str, role: str, stream: TextIO | 
     root.setLevel(number)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         server = logging.getLogger(name)
-        server.handlers, server.propagate, server.disabled = [], True, False
+        # uvicorn writes an access line for every request where one would arrive; ours are metrics.
+        server.handlers, server.propagate, server.disabled = [], name != "uvicorn.access", False
         server.setLevel(logging.NOTSET)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))

@@ -3,7 +3,7 @@
 No label ever holds a tenant, a principal or anything a client can invent; see `fleet.instruments`.
 """
 
-from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import GCCollector, Histogram, PlatformCollector, ProcessCollector
 
 from fleet.exposition import MetricsServer as MetricsServer
 from fleet.exposition import render as render
@@ -119,15 +119,15 @@ distributed_lock_wait_seconds = histogram(
 distributed_lock_held_seconds = histogram(
     "distributed_lock_held_seconds", "From acquired to released", _lock_kind, buckets=_LOCK
 )
-#: `result`: hit, negative_hit, miss, refused (a stale fill).
+#: `result`: hit, waited (another instance was filling), miss, missing (loaded, and there is no such record),
+#: refused (something changed while it was loaded), lost (memory emptied: changes could not be heard).
 cache_requests_total = counter(
-    "cache_requests_total", "Cache look-ups", _kind, label("level", "memory", "redis"),
-    label("result", "hit", "negative_hit", "miss", "refused"),
+    "cache_requests_total", "Cache look-ups", _kind, label("level", "memory", "redis", "database"),
+    label("result", "hit", "waited", "miss", "missing", "refused", "lost"),
 )  # fmt: skip
-cache_invalidation_events_total = counter(
-    "cache_invalidation_events_total", "Invalidations by strategy, sent and received",
-    label("strategy"), label("direction", "sent", "received"),
-)  # fmt: skip
+cache_invalidation_events_total = plain_counter(
+    "cache_invalidation_events_total", "Sets of tags invalidated by this process"
+)
 
 # -- queues, jobs, events -------------------------------------------------------------------------
 
@@ -159,6 +159,35 @@ distributed_transactions_total = counter(
     label("kind", "saga", "two_phase"),
     label("outcome", "started", "completed", "compensated", "aborted", "needs_operator"),
 )  # fmt: skip
+two_phase_prepared = gauge("two_phase_prepared", "Prepared transactions nobody has ended yet", label("database"))
+two_phase_oldest_seconds = gauge(
+    "two_phase_oldest_seconds", "Age of the oldest prepared transaction; it keeps its locks", label("database")
+)
+two_phase_unreachable = gauge(
+    "two_phase_unreachable", "1 while the database cannot be asked for its prepared transactions", label("database")
+)
+#: What a dead coordinator had left.
+two_phase_recovered_total = counter(
+    "two_phase_recovered_total", "Participants ended by recovery", label("outcome", "committed", "aborted")
+)
+#: `outcome`: passed, failed, refused (open: nobody was asked).
+circuit_breaker_calls_total = counter(
+    "circuit_breaker_calls_total", "Calls to a neighbour through its circuit breaker", label("dependency"),
+    label("outcome", "passed", "failed", "refused"),
+)  # fmt: skip
+circuit_breaker_open = gauge("circuit_breaker_open", "1 while the neighbour is not asked", label("dependency"))
+circuit_breaker_opened_total = counter(
+    "circuit_breaker_opened_total", "Times the breaker opened or stayed open after a probe", label("dependency")
+)
+outside_retries_total = counter(
+    "outside_retries_total", "Repeats of outside calls, and those the budget refused", label("dependency"),
+    label("outcome", "made", "refused"),
+)  # fmt: skip
+saga_step_duration_seconds = histogram(
+    "saga_step_duration_seconds", "One attempt of a saga's step or compensation, outside call included",
+    label("step"), label("outcome", "done", "failed", "unknown", "refused"), buckets=_SLOW,
+)  # fmt: skip
+sagas_waiting = gauge("sagas_waiting", "Sagas that have not ended", label("state", "running", "needs_operator"))
 instance_coordination_messages_total = counter(
     "instance_coordination_messages_total", "Messages between instances", _kind,
     label("direction", "sent", "received"),
@@ -172,6 +201,28 @@ leader_term = plain_gauge("leader_term", "The term of the lead as this process k
 #: `outcome`: done, failed, skipped (another instance had the slot, or the policy says so).
 scheduled_runs_total = counter(
     "scheduled_runs_total", "Runs of scheduled tasks", label("task"), label("outcome", "done", "failed", "skipped")
+)
+#: The same number everywhere a second after a change; an instance that lags behind works with older values.
+configuration_revision = gauge(
+    "configuration_revision", "The newest configuration change of a database this process works with",
+    label("database"),
+)  # fmt: skip
+configuration_changes_total = counter(
+    "configuration_changes_total", "Changed configuration values applied by this process",
+    label("scope", "system", "tenant"),
+)  # fmt: skip
+configuration_checks_total = counter(
+    "configuration_checks_total", "Looks at the stored configuration", label("outcome", "confirmed", "failed")
+)
+configuration_confirmed_timestamp_seconds = plain_gauge(
+    "configuration_confirmed_timestamp_seconds", "When this process last knew its configuration to be current"
+)
+configuration_propagation_seconds = Histogram(
+    "configuration_propagation_seconds", "From a change's commit until this process works with it",
+    buckets=_FAST, registry=REGISTRY,
+)  # fmt: skip
+configuration_refused_values = plain_gauge(
+    "configuration_refused_values", "Stored values this release does not take; the last good ones hold"
 )
 #: 1 healthy, 0.5 degraded, 0 unhealthy, as the last health report of this process says.
 health_check_status = gauge("health_check_status", "Result of each health check", label("check"))
@@ -195,6 +246,23 @@ def observe_request(route: str, method: str, status: int, seconds: float) -> Non
     """One answered request: counts it and its duration."""
     http_requests_total.at(route, method, str(status)).inc()
     http_request_duration_seconds.at(route, method).observe(seconds)
+
+
+_CACHE_EVENTS = {
+    "memory": ("memory", "hit"), "redis": ("redis", "hit"), "waited": ("redis", "waited"),
+    "loaded": ("database", "miss"), "missing": ("database", "missing"), "refused": ("redis", "refused"),
+    "lost": ("memory", "lost"),
+}  # fmt: skip
+
+
+def observe_cache(event: str, kind: str) -> None:
+    """What `tenancy.cache.service.TenantCache(observe=...)` reports."""
+    if event == "invalidated":
+        cache_invalidation_events_total.inc()
+    elif event in ("degraded", "recovered"):
+        redis_degraded.at("cache").set(event == "degraded")
+    else:
+        cache_requests_total.at(kind or "any", *_CACHE_EVENTS[event]).inc()
 
 
 def observe_lock(event: str, kind: str, seconds: float) -> None:

@@ -83,7 +83,7 @@ class Gatekeeper:
         admit_script: Script = ADMIT,
     ) -> None:
         self.instances = instances
-        self._channel = Channel(redis)
+        self._channel = Channel(redis, name="redis-sessions")
         self._observe = observe
         self._admit = admit_script
         self._writes = WriteMemory(self._channel)

@@ -28,6 +28,7 @@ tenants = Table(
     Column("country", Text),
     Column("time_zone", Text),
     Column("settings", JSONB),
+    Column("database", Text),
     Column("version", Integer),
     Column("created_at", DateTime(timezone=True)),
 )  # fmt: skip
@@ -67,6 +68,7 @@ class KeyRecord(NamedTuple):
     country: str
     time_zone: str
     settings: dict[str, Any]
+    database: str
 
 
 FIND_KEY = Statement(
@@ -74,7 +76,7 @@ FIND_KEY = Statement(
         api_keys.c.id, api_keys.c.secret_hash, api_keys.c.name, api_keys.c.role, api_keys.c.scopes,
         api_keys.c.state, api_keys.c.expires_at, tenants.c.slug, tenants.c.name.label("tenant_name"),
         tenants.c.state.label("tenant_state"), tenants.c.base_currency, tenants.c.country,
-        tenants.c.time_zone, tenants.c.settings,
+        tenants.c.time_zone, tenants.c.settings, tenants.c.database,
     )
     .select_from(api_keys.join(tenants, api_keys.c.tenant_id == tenants.c.tenant_id))
     .where(api_keys.c.tenant_id == TENANT, api_keys.c.prefix == bindparam("prefix")),

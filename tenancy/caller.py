@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from db.two_phase import MAIN
 from tenancy.errors import Forbidden
 from tenancy.permissions import allows
 
@@ -21,6 +22,8 @@ class TenantFacts:
     country: str
     time_zone: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    #: Where its rows are; see `tenancy.placement`.
+    database: str = MAIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Generic, TypeVar
@@ -11,15 +11,18 @@ from uuid import UUID
 
 from psycopg import Error
 
+from db.consistency import parse_lsn
 from db.errors import Contention, DomainError, LockTimeout, OutcomeUnknown, StatementTimeout
 from db.failures import RETRYABLE, explain
 from db.pool import Pool
 from db.statement import Bound
+from fleet.deadline import within
 from tenancy.caller import Caller
+from tenancy.distributed import Neighbours
 from tenancy.errors import IdempotencyInFlight, IdempotencyKeyReused
 from tenancy.protocols import Locks
 from tenancy.reads import TenantReads
-from tenancy.trail import StoredAnswer, claim_key, store_answer
+from tenancy.trail import Event, StoredAnswer, claim_key, store_answer
 from tenancy.work import Bounds, Replayed, UnitOfWork
 
 T = TypeVar("T")
@@ -72,6 +75,10 @@ class Observers:
     retry: Callable[[str], None] = lambda reason: None
 
 
+#: Told of the events of a transaction once it is durable, with its position, before its answer goes out.
+Committal = Callable[[UUID, Sequence[Event], int | None], Awaitable[None]]
+
+
 class TenantDatabase:
     """Runs commands in transactions of one tenant on the primary.
 
@@ -89,7 +96,11 @@ class TenantDatabase:
         bounds: Bounds | None = None,
         deadline: float = 15.0,
         observers: Observers | None = None,
+        neighbours: Neighbours | None = None,
+        committed: Committal | None = None,
     ) -> None:
+        self._committed = committed
+        self.neighbours = neighbours
         self._pool = pool
         self._locks = locks
         self._reads = reads
@@ -101,7 +112,7 @@ class TenantDatabase:
         """The same database with other time limits (workers may take longer than requests)."""
         return TenantDatabase(
             self._pool, locks=self._locks, reads=self._reads, bounds=bounds, deadline=deadline,
-            observers=self._observers,
+            observers=self._observers, neighbours=self.neighbours, committed=self._committed,
         )  # fmt: skip
 
     async def read(
@@ -202,8 +213,7 @@ class TenantDatabase:
                 raise refusal
             answer = encode_error(refusal)
             self._store(work, idempotency, answer)
-            await work.commit()
-            return answer
+            return replace(answer, position=await work.commit())
 
         try:
             return await self._attempt(caller, once, idempotency, None)
@@ -215,7 +225,9 @@ class TenantDatabase:
             self._observers.key("reused")
             raise IdempotencyKeyReused(key=idempotency.key)
         self._observers.key("replayed")
-        return Answer(stored.status, bytes(stored.body), stored.headers, replayed=True)
+        # With a position, as the first answer had it: whoever lost that one still reads what it wrote.
+        position = parse_lsn(stored.position)
+        return Answer(stored.status, bytes(stored.body), stored.headers, replayed=True, position=position)
 
     @staticmethod
     def _store(work: UnitOfWork, idempotency: Idempotency, answer: Answer) -> None:
@@ -259,7 +271,7 @@ class TenantDatabase:
         )  # fmt: skip
         started, outcome = time.perf_counter(), "failed"
         try:
-            async with asyncio.timeout(self._deadline):
+            async with asyncio.timeout(within(self._deadline)):
                 result = await once(work)
             outcome = "committed"
         except Error as error:
@@ -275,6 +287,8 @@ class TenantDatabase:
         finally:
             await asyncio.shield(work.end())
             self._observers.transaction(outcome, time.perf_counter() - started)
+        if self._committed is not None and work.published:
+            await self._committed(caller.tenant.id, work.published, work.position)
         await work.run_after_commit()
         return result
 

@@ -8,22 +8,28 @@ effect on every instance with the next request. While Redis is away, keys are re
 import hmac
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
 import psycopg
 
 from db.errors import Overloaded, PrimaryUnavailable
 from db.pool import Pool, flush
+from db.statement import Bound
+from db.two_phase import MAIN
 from tenancy.api_keys import FIND_KEY, KeyRecord, NewKey, PresentedKey, hash_secret, mint_key, parse_key
 from tenancy.caller import Caller, TenantFacts
+from tenancy.directory import PLACEMENT
 from tenancy.errors import TenantSuspended, Unauthorized
 from tenancy.permissions import ROLES
 from tenancy.work import Bounds, scoped, settings_of
 
-#: The operator's pseudo-tenant: no row carries it, so row-level security shows it nothing.
+#: The operator's pseudo-tenant. Its rows are the platform's own (configuration, and the trail of changing it);
+#: no tenant has its id, so row-level security shows it nothing else.
 PLATFORM = TenantFacts(
     id=UUID(int=0), slug="platform", name="Platform", state="active", base_currency="XXX", country="ZZ",
     time_zone="UTC",
@@ -51,12 +57,16 @@ class Identity:
         primary: Pool,
         *,
         operator_key: str,
+        placed: Mapping[str, Pool] | None = None,
         remember: float = 60.0,
         remember_unversioned: float = 2.0,
         rest: float = 5.0,
         capacity: int = 10_000,
     ) -> None:
         self._primary = primary
+        self._placed = placed or {}
+        #: Tenants that live elsewhere; they never move. Found again even while the first database is away.
+        self._homes: dict[UUID, str] = {}
         self._operator_digest = sha256(operator_key.encode()).digest()
         self._remember = remember
         self._remember_unversioned = remember_unversioned
@@ -124,14 +134,27 @@ class Identity:
         return credential
 
     async def _find(self, key: PresentedKey) -> KeyRecord | None:
-        statement = scoped(FIND_KEY(prefix=key.prefix), key.tenant_id)
+        wanted, tenant_id = FIND_KEY(prefix=key.prefix), key.tenant_id
+        home = self._homes.get(tenant_id)
+        if home is None:
+            # In one round trip: the key, and where to look for it should it not be here.
+            found, placed = await self._ask(self._primary, tenant_id, wanted, PLACEMENT())
+            if found or not placed or placed[0][0] == MAIN:
+                return found[0] if found else None
+            home = self._homes[tenant_id] = str(placed[0][0])
+        if (pool := self._placed.get(home)) is None:
+            raise PrimaryUnavailable(f"This instance does not know the database `{home}`.", retry_after=5)
+        [found] = await self._ask(pool, tenant_id, wanted)
+        return found[0] if found else None
+
+    @staticmethod
+    async def _ask(pool: Pool, tenant_id: UUID, *statements: Bound[Any]) -> list[list[Any]]:
+        body = [settings_of(tenant_id, Bounds()), *(scoped(one, tenant_id) for one in statements)]
         try:
-            async with self._primary.connection() as connection:
-                results = await flush(connection, [settings_of(key.tenant_id, Bounds()), statement])
+            async with pool.connection() as connection:
+                return (await flush(connection, body))[1:]
         except psycopg.OperationalError as error:
             raise PrimaryUnavailable(retry_after=2) from error
-        rows: list[KeyRecord] = results[1]
-        return rows[0] if rows else None
 
     def _genuine(self, key: PresentedKey, record: KeyRecord | None) -> KeyRecord:
         """The same work whether or not the row exists, so that time tells nothing."""
@@ -152,7 +175,7 @@ def _expired(moment: datetime | None) -> bool:
 def _operator() -> Caller:
     return Caller(
         tenant=PLATFORM, principal_id=OPERATOR_ID, kind="operator", name="operator", role="operator",
-        scopes=frozenset({"platform:*"}),
+        scopes=frozenset({"platform:*", "configuration:*", "audit:read"}),
     )  # fmt: skip
 
 
@@ -160,7 +183,7 @@ def _caller(tenant_id: UUID, record: KeyRecord) -> Caller:
     tenant = TenantFacts(
         id=tenant_id, slug=record.slug, name=record.tenant_name, state=record.tenant_state,
         base_currency=record.base_currency, country=record.country, time_zone=record.time_zone,
-        settings=record.settings,
+        settings=record.settings, database=record.database,
     )  # fmt: skip
     scopes = ROLES.get(record.role, frozenset()) | frozenset(record.scopes)
     return Caller(

@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 
 from db.errors import LockTimeout
 from db.redis_channel import Channel
+from tenancy.lock_quorum import Nodes, quorum_scripts
 from tenancy.lock_register import LockInfo, LockListing, LockRegister
 from tenancy.lock_store import LockObserver, LockScripts, LockStore, kind_of
 from tenancy.lock_turns import Lease, StillBusy, Turns
@@ -78,10 +79,11 @@ def _ignore(event: str, kind: str, seconds: float) -> None:
 
 
 class LockService:
-    """Locks in one Redis for one process.
+    """Locks in one Redis, or in a majority of several independent ones, for one process.
 
-    `ttl`: seconds after which the locks of a dead holder lapse (a live one renews them every third of
-    it). `wait`: seconds `acquire` waits at most, waiting lines of this process included.
+    `nodes`: three, five, ... servers used instead of `redis`. `ttl`: seconds after which the locks of a dead
+    holder lapse (a live one renews them every third of it). `wait`: seconds `acquire` waits at most, waiting
+    lines of this process included.
     """
 
     def __init__(
@@ -93,9 +95,12 @@ class LockService:
         holder: str | None = None,
         scripts: LockScripts | None = None,
         observe: LockObserver = _ignore,
+        nodes: Sequence[Redis] = (),
     ) -> None:
-        self._channel = Channel(redis)
-        self._register = LockRegister(redis)
+        self._channel = Channel(redis, name="redis-locks")
+        self._nodes = Nodes([Channel(node) for node in nodes]) if nodes else None
+        self._register = LockRegister(*(nodes or [redis]))
+        scripts = scripts or LockScripts()
         self._wait = wait
         self._ttl = ttl
         self._observe = observe
@@ -104,18 +109,18 @@ class LockService:
             self._channel,
             ttl=ttl,
             holder=(holder or f"{socket.gethostname()}:{os.getpid()}")[:100],
-            scripts=scripts or LockScripts(),
+            scripts=quorum_scripts(self._nodes, scripts) if self._nodes else scripts,
             observe=observe,
         )
 
     async def start(self) -> None:
         """Connect ahead of the first command; harmless when Redis is away."""
-        await self._channel.open()
+        await (self._nodes or self._channel).open()
 
     async def close(self) -> None:
         """Release everything and disconnect."""
         await self._store.close()
-        await self._channel.close()
+        await (self._nodes or self._channel).close()
 
     async def acquire(self, tenant_id: UUID, keys: Iterable[str], *, wait: float | None = None) -> Handle:
         """Take all the names or none: one round trip when nobody holds any.
@@ -162,9 +167,9 @@ class LockService:
         """The lock of that name, None when nobody holds it. Errors: redis.exceptions.RedisError."""
         return await self._register.info(tenant_id, _checked(name))
 
-    async def listing(self, tenant_id: UUID, limit: int = 200) -> LockListing:
-        """The tenant's held locks, at most `limit`. Errors: redis.exceptions.RedisError."""
-        return await self._register.listing(tenant_id, limit)
+    async def listing(self, tenant_id: UUID, limit: int = 200, after: str = "") -> LockListing:
+        """The tenant's held locks above the name `after`, at most `limit`. Errors: redis.exceptions.RedisError."""
+        return await self._register.listing(tenant_id, limit, after)
 
     async def force_release(self, tenant_id: UUID, name: str) -> bool:
         """Open the lock whoever holds it; permission and audit are the caller's. False: nobody held it."""
@@ -237,8 +242,13 @@ async def account_operation(work: HoldsLocks, keys: Iterable[UUID]) -> None:
     await work.hold_locks([f"account:{key}" for key in sorted(set(keys))])
 
 
+def is_lock_name(text: str) -> bool:
+    """Whether a lock can have this name: `<kind>:<ids in hexadecimal>`."""
+    return _NAME.fullmatch(text) is not None
+
+
 def _checked(name: str) -> str:
-    if _NAME.fullmatch(name) is None:
+    if not is_lock_name(name):
         raise ValueError(f"not a lock name (<kind>:<ids in hexadecimal>): {name[:80]!r}")
     return name
 

@@ -6,7 +6,8 @@ READ_ALL = frozenset({"*:read"})
 
 _SALES = {
     "parties:*", "products:read", "taxes:read", "sales_orders:*", "deliveries:*", "returns:*", "invoices:*",
-    "reservations:*", "stock:read", "payments:read", "jobs:read", "imports:*", "notices:*", "tenant:read",
+    "reservations:*", "intercompany_sales:*", "stock:read", "payments:read", "jobs:read", "imports:*", "notices:*",
+    "tenant:read", "fulfilments:read", "fulfilments:write",
 }  # fmt: skip
 _WAREHOUSE = {
     "products:*", "stock:*", "reservations:*", "deliveries:*", "returns:*", "goods_receipts:*", "sales_orders:read",
@@ -14,7 +15,7 @@ _WAREHOUSE = {
 }  # fmt: skip
 _ACCOUNTANT = {
     "*:read", "ledger:*", "periods:*", "invoices:*", "payments:*", "bills:*", "taxes:*", "parties:*",
-    "purchase_orders:*", "imports:*", "jobs:*",
+    "purchase_orders:*", "imports:*", "jobs:*", "fulfilments:*",
 }  # fmt: skip
 
 #: Role -> scopes. `owner` alone manages keys and the tenant's own record.

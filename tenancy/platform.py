@@ -13,15 +13,19 @@ from psycopg import Error
 from db.failures import explain
 from db.pipeline import Connection
 from db.pool import Pool, flush
-from db.statement import Bound
+from db.statement import REGISTERED, Bound
 
 T = TypeVar("T")
 
 _BEGIN: Bound[Any] = Bound("BEGIN", {})
 _COMMIT: Bound[Any] = Bound("COMMIT", {})
+#: Plans that are kept must not be those of an empty queue, which would read a long one as a whole, again and again.
 _BOUNDS: Bound[Any] = Bound(
-    "SELECT set_config('statement_timeout', '15000', true), set_config('lock_timeout', '2000', true)", {}
+    "SELECT set_config('statement_timeout', '15000', true), set_config('lock_timeout', '2000', true),"
+    " set_config('enable_seqscan', 'off', true)",
+    {},
 )
+REGISTERED.add(_BOUNDS.sql)
 
 
 class PlatformSession:
@@ -54,12 +58,26 @@ class PlatformDatabase:
 
     async def run(self, function: Callable[[PlatformSession], Awaitable[T]]) -> T:
         """Begin, run, commit. Raises DomainError for what a caller may be told, else psycopg.Error."""
+
+        async def committed(session: PlatformSession) -> T:
+            result = await function(session)
+            await session.commit()
+            return result
+
+        return await self._session(committed)
+
+    async def ask(self, *statements: Bound[Any]) -> tuple[list[Any], ...]:
+        """These statements as one transaction in one round trip; a list of rows per statement. Errors as `run`."""
+
+        async def committed(session: PlatformSession) -> tuple[list[Any], ...]:
+            return (await session.load(*statements, _COMMIT))[:-1]
+
+        return await self._session(committed)
+
+    async def _session(self, work: Callable[[PlatformSession], Awaitable[T]]) -> T:
         try:
             async with asyncio.timeout(self._deadline), self._pool.connection() as connection:
-                session = PlatformSession(connection)
-                result = await function(session)
-                await session.commit()
-                return result
+                return await work(PlatformSession(connection))
         except Error as error:
             if refusal := explain(error, committing=False):
                 raise refusal from error

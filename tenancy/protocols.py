@@ -18,9 +18,24 @@ class Committed(Protocol[T_co]):
 
 
 class Transactions(Protocol):
-    """What a unit of work needs of its database: to run another command in a transaction of its own."""
+    """What a unit of work needs of its database: to run another command in a transaction of its own.
 
+    `neighbours`: a `tenancy.distributed.Neighbours`, where the composition root gave one.
+    """
+
+    @property
+    def neighbours(self) -> Any: ...
     async def run(self, caller: Caller, command: "Callable[[Any], Awaitable[T]]") -> Committed[T]: ...
+
+
+class Ending(Protocol):
+    """Ends a transaction together with others; see `tenancy.distributed`."""
+
+    @property
+    def joint(self) -> bool: ...
+    def part(self) -> None: ...
+    async def commit(self) -> int | None: ...
+    async def end(self) -> None: ...
 
 
 class Locks(Protocol):

@@ -25,7 +25,9 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from db.identifiers import new_id
 from db.statement import TENANT, Bound, Statement, metadata, rows_of
+from fleet.configuration.snapshot import current
 from fleet.tracing import inject
+from tenancy.job_keys import MAX_ATTEMPTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,13 @@ class AuditEntry:
 
 
 class StoredAnswer(NamedTuple):
+    """`position`: where the primary's log stood when this was found, so not before the answer's own commit."""
+
     fingerprint: bytes
     status: int
     body: bytes
     headers: dict[str, str]
+    position: str
 
 
 events = Table(
@@ -70,7 +75,6 @@ events = Table(
     Column("causation_id", Uuid),
     Column("traceparent", Text),
     Column("occurred_at", DateTime(timezone=True)),
-    Column("published_at", DateTime(timezone=True)),
 )  # fmt: skip
 
 audit_entries = Table(
@@ -132,7 +136,8 @@ _ADD_AUDIT = Statement(
 
 _STORED = Statement(
     select(
-        idempotency_keys.c.fingerprint, idempotency_keys.c.status, idempotency_keys.c.body, idempotency_keys.c.headers
+        idempotency_keys.c.fingerprint, idempotency_keys.c.status, idempotency_keys.c.body,
+        idempotency_keys.c.headers, cast(func.pg_current_wal_insert_lsn(), Text),
     ).where(
         idempotency_keys.c.tenant_id == TENANT,
         idempotency_keys.c.principal_id == bindparam("principal_id"),
@@ -207,9 +212,10 @@ def add_audit(
 #: Raw on purpose: the table belongs to a layer above; a unit of work only leaves rows in it.
 _ADD_JOB = (
     "INSERT INTO jobs (tenant_id, id, queue, kind, payload, run_at, unique_key, correlation_id, causation_id,"
-    " traceparent)"
+    " traceparent, max_attempts)"
     " VALUES (%(tenant_id)s, %(id)s, %(queue)s, %(kind)s, %(payload)s, coalesce(%(run_at)s, clock_timestamp()),"
-    " %(unique_key)s, %(correlation_id)s, %(causation_id)s, %(traceparent)s) ON CONFLICT DO NOTHING"
+    " %(unique_key)s, %(correlation_id)s, %(causation_id)s, %(traceparent)s, %(max_attempts)s)"
+    " ON CONFLICT DO NOTHING"
 )
 
 
@@ -227,6 +233,6 @@ def add_job(
     parameters = {
         "id": job_id, "queue": queue, "kind": kind, "payload": Jsonb(dict(payload)), "run_at": run_at,
         "unique_key": unique_key, "correlation_id": correlation_id, "causation_id": causation_id,
-        "traceparent": inject().get("traceparent"),
+        "traceparent": inject().get("traceparent"), "max_attempts": current().get(MAX_ATTEMPTS),
     }  # fmt: skip
     return Bound(_ADD_JOB, parameters, None, True)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any, TypeVar, overload
@@ -15,9 +14,13 @@ from db.identifiers import new_id
 from db.pipeline import Connection
 from db.pool import Pool, flush
 from db.statement import Bound
+from db.two_phase import Gid, prepare_statement
 from tenancy.caller import Caller, TenantFacts
 from tenancy.errors import VersionConflict
-from tenancy.protocols import Locks, Transactions
+from tenancy.fence import Bounds as Bounds
+from tenancy.fence import scoped as scoped
+from tenancy.fence import settings_of as settings_of
+from tenancy.protocols import Ending, Locks, Transactions
 from tenancy.trail import AuditEntry, Event, StoredAnswer, add_audit, add_events, add_job
 
 A = TypeVar("A")
@@ -28,27 +31,11 @@ E = TypeVar("E")
 F = TypeVar("F")
 G = TypeVar("G")
 H = TypeVar("H")
-T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 _BEGIN: Bound[Any] = Bound("BEGIN", {})
 _COMMIT: Bound[Any] = Bound("COMMIT", {})
 #: Taken after COMMIT in the same flush: one taken before would promise too little.
 _POSITION: Bound[Any] = Bound("SELECT pg_current_wal_insert_lsn()::text", {})
-_SETTINGS = (
-    "SELECT set_config('app.tenant_id', %(tenant)s, true), set_config('statement_timeout', %(statement)s, true),"
-    " set_config('lock_timeout', %(lock)s, true)"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How long a statement may run and wait for a row, in milliseconds."""
-
-    statement_timeout: int = 5_000
-    lock_timeout: int = 2_000
-    #: How long a COMMIT may wait for a standby: no timeout of the server interrupts that wait.
-    commit_wait: int = 5_000
 
 
 class Replayed(Exception):
@@ -62,25 +49,6 @@ class Replayed(Exception):
 @lru_cache(maxsize=1024)
 def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
-
-
-def settings_of(tenant_id: UUID, bounds: Bounds) -> Bound[Any]:
-    """The transaction-local settings row-level security and the bounds on waiting read."""
-    return Bound(
-        _SETTINGS,
-        {
-            "tenant": str(tenant_id),
-            "statement": str(bounds.statement_timeout),
-            "lock": str(bounds.lock_timeout),
-        },
-    )
-
-
-def scoped(statement: Bound[Any], tenant_id: UUID) -> Bound[Any]:
-    """The statement with its tenant bound: the first fence."""
-    if not statement.scoped:
-        return statement
-    return Bound(statement.sql, {**statement.parameters, "tenant_id": tenant_id}, statement.row, True)
 
 
 class UnitOfWork:
@@ -108,8 +76,8 @@ class UnitOfWork:
         self.now: datetime = datetime.now(UTC)
         self.expected_version = expected_version
         self.committing = False
-        #: Whether anything was sent that a refusal would have to roll back.
-        self.wrote = False
+        self.ending: Ending | None = None  # set when it ends together with other tenants' transactions
+        self.wrote = False  # whether anything was sent that a refusal would have to roll back
         self._pool = pool
         self._locks = locks
         self._bounds = bounds
@@ -118,6 +86,9 @@ class UnitOfWork:
         self._begun = False
         self._queued: list[Bound[Any]] = []
         self._events: list[Event] = []
+        #: What was published and written; of interest once it is committed, at `position`.
+        self.published: list[Event] = []
+        self.position: int | None = None
         self._entries: list[AuditEntry] = []
         self._held: list[Any] = []
         self._locked: set[str] = set()
@@ -256,27 +227,39 @@ class UnitOfWork:
 
     async def commit(self) -> int | None:
         """Flush and commit; the position of the commit, or None when there was nothing to commit."""
+        if self.ending is not None and self.ending.joint:
+            return await self.ending.commit()
         if not self._begun:
             if not self._queued and not self._events and not self._entries and self._claim is None:
                 return None
             if self._claim is not None:
                 await self.begin()
+        self._connection = self._connection or await self._pool.acquire()
+        self.committing = True
+        return await self._finish(_COMMIT)
+
+    async def prepare(self, gid: Gid) -> None:
+        """Flush and prepare to commit: from then on only the name ends the transaction."""
+        if self._claim is not None:
+            await self.begin()
+        await self._finish(prepare_statement(gid))
+
+    async def _finish(self, last: Bound[Any]) -> int:
         self._leave_trail()
         queued, self._queued = self._queued, []
-        if self._connection is None:
-            self._connection = await self._pool.acquire()
-        self.committing = True
         async with asyncio.timeout(self._bounds.commit_wait / 1000):
-            results = await self._send([*queued, _COMMIT, _POSITION])
-        connection = self._connection
-        if connection is not None and connection.durability_in_doubt:
+            results = await self._send([*queued, last, _POSITION])
+        if self._connection is not None and self._connection.durability_in_doubt:
             raise OutcomeUnknown("No standby has confirmed the commit.", retry_after=1)
-        return parse_lsn(results[-1][0][0])
+        self.position = parse_lsn(results[-1][0][0])
+        return self.position
 
     def forget(self) -> None:
         """Drop what the command wanted to write (it was refused before anything was sent)."""
         self._queued, self._events, self._entries = [], [], []
         self._after_commit = []
+        if self.ending is not None:
+            self.ending.part()
 
     async def end(self) -> None:
         """Return the connection (rolled back unless committed) and release the locks."""
@@ -288,6 +271,8 @@ class UnitOfWork:
             for handle in self._held:
                 self._locks.release(handle)
             self._held, self._locked = [], set()
+            if self.ending is not None:
+                await self.ending.end()
 
     async def run_after_commit(self) -> None:
         for action in self._after_commit:
@@ -324,4 +309,5 @@ class UnitOfWork:
                     correlation_id=caller.correlation_id,
                 )
             )  # fmt: skip
+        self.published += self._events
         self._events, self._entries = [], []

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 from db.migrations import migrate
+from db.registry import register
 from tests.services import Services, running_services
+from workers.statements import texts
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +20,13 @@ def bare_services() -> Iterator[Services]:
 
 @pytest.fixture(scope="session")
 def services(bare_services: Services) -> Services:
-    """The servers with the schema migrated."""
-    migrate(bare_services.owner_url)
+    """The servers with the schema migrated and, where the pooler prepares statements, those listed."""
+    for owner_url in (bare_services.owner_url, bare_services.second_owner_url):
+        migrate(owner_url)
+        if bare_services.prepared_statements == "pooler":
+            register(owner_url, texts())
+    if bare_services.prepared_statements == "pooler":
+        with psycopg.connect(bare_services.superuser_url, autocommit=True) as connection:
+            # The pooler's first server connections are older than the list.
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'erp_app'")
     return bare_services

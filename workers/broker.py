@@ -1,6 +1,6 @@
 """The queues in Redis: which row to look at now. Messages are hints and may be lost or doubled; rows are not."""
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,12 +12,14 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from db.two_phase import MAIN
+from workers.consumer import WaitingConsumer
 from workers.settings import WorkerSettings
 
 #: Queue -> Dramatiq's order among messages one process has fetched. Separate processes make the difference.
 QUEUES = {"high": 0, "default": 50, "low": 100}
 
-RunJob = Callable[[UUID, UUID], Coroutine[Any, Any, None]]
+RunJob = Callable[[UUID, UUID, str], Coroutine[Any, Any, None]]
 
 
 class JobBroker(RedisBroker):
@@ -43,17 +45,21 @@ class JobBroker(RedisBroker):
             self.declare_queue(queue)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5_000) -> Consumer:
-        """Dramatiq polls a second queue for delayed messages. We have none; there it only shows that we live."""
+        """`timeout` in milliseconds bounds every wait of the consumer."""
         if queue_name.endswith(".DQ"):
-            timeout = self.heartbeat_timeout // 5
-        return super().consume(queue_name, prefetch, timeout)
+            # For delayed messages, of which we have none: there it only shows that we live, however busy we are.
+            return super().consume(queue_name, prefetch, min(timeout, self.heartbeat_timeout // 5))
+        inner = super().consume(queue_name, prefetch, timeout=0)
+        return WaitingConsumer(inner, self.client, f"{self.namespace}:{queue_name}", timeout / 1000)
 
-    def send(self, jobs: Mapping[str, Sequence[tuple[UUID, UUID]]]) -> None:
-        """Messages for the (tenant id, job id) of each queue, in order. Errors: redis.exceptions.RedisError."""
+    def send(self, tickets: Iterable[tuple[str, UUID, UUID]], database: str = MAIN) -> None:
+        """Messages for each (queue, tenant id, job id), in order, of jobs whose rows are in `database`.
+
+        Errors: redis.exceptions.RedisError.
+        """
         pipe = self.client.pipeline(transaction=True)
-        for queue, tickets in jobs.items():
-            for tenant_id, job_id in tickets:
-                self._put(pipe, job_message(queue, tenant_id, job_id))
+        for queue, tenant_id, job_id in tickets:
+            self._put(pipe, job_message(queue, tenant_id, job_id, database))
         pipe.execute()
 
     def waiting(self) -> dict[str, int]:
@@ -70,9 +76,10 @@ class JobBroker(RedisBroker):
         pipe.rpush(key, message.options["redis_message_id"])
 
 
-def job_message(queue: str, tenant_id: UUID, job_id: UUID) -> Message[Any]:
-    """Only ids travel: what the job is, its trace and its attempts are in its row."""
-    message: Message[Any] = Message(queue, actor_name(queue), (str(tenant_id), str(job_id)), {}, {})
+def job_message(queue: str, tenant_id: UUID, job_id: UUID, database: str = MAIN) -> Message[Any]:
+    """Only ids and the row's database travel: what the job is, its trace and its attempts are in its row."""
+    named = (str(tenant_id), str(job_id), *(() if database == MAIN else (database,)))
+    message: Message[Any] = Message(queue, actor_name(queue), named, {}, {})
     # Dramatiq keeps a message under an id of its own, because one message may be enqueued several times.
     return message.copy(options={"redis_message_id": message.message_id})
 
@@ -84,8 +91,8 @@ def actor_name(queue: str) -> str:
 def declare_actors(broker: JobBroker, run: RunJob) -> None:
     """One actor a queue, all of them doing the same."""
 
-    async def run_job(tenant_id: str, job_id: str) -> None:
-        await run(UUID(tenant_id), UUID(job_id))
+    async def run_job(tenant_id: str, job_id: str, database: str = MAIN) -> None:
+        await run(UUID(tenant_id), UUID(job_id), database)
 
     for queue, priority in QUEUES.items():
         declare = dramatiq.actor(actor_name=actor_name(queue), queue_name=queue, priority=priority, broker=broker)

@@ -9,14 +9,19 @@ import asyncio
 import contextlib
 import secrets
 import signal
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 import uvloop
 from redis.asyncio import Redis
 
 from db.pool import Pool
 from db.redis import connect
+from db.two_phase import MAIN
+from erp.configured import configuration_watch
+from erp.placed import build_two_phase
 from erp.settings import Settings, load_settings
+from fleet.configuration.snapshot import retire, use
 from fleet.exposition import start_metrics_server
 from fleet.health import Liveness, Readiness
 from fleet.logging import configure_logging, get_logger
@@ -24,10 +29,12 @@ from fleet.metrics import build_info, unwatch_pool, watch_pool
 from fleet.tracing import configure_tracing
 from tenancy.platform import PlatformDatabase
 from workers.broker import JobBroker
+from workers.cache_repair import CacheRepair
 from workers.dispatch import Dispatcher
 from workers.gauges import Gauges
 from workers.lease import Lease
 from workers.loops import OUTAGES, Loop
+from workers.recovery import InDoubt
 from workers.relay import Relay
 from workers.schedule import TASKS, Schedule, Task
 from workers.settings import WorkerSettings, load_worker_settings
@@ -37,10 +44,12 @@ log = get_logger("workers.coordinator")
 #: How long passes under way may take when the lead is handed over; they are short.
 _PATIENCE = 5.0
 LEAD = "coordinator"
+#: Seconds between two passes of the relay and the dispatcher while there is work: what comes meanwhile is one batch.
+_BUSY = 0.05
 
 
 class Coordinator:
-    """Takes the lead when it can, works while it has it, gives it up when told to end."""
+    """Takes the lead of one database when it can, works while it has it, gives it up when told to end."""
 
     def __init__(
         self,
@@ -50,14 +59,21 @@ class Coordinator:
         lease: Lease,
         settings: WorkerSettings,
         tasks: tuple[Task, ...] = TASKS,
+        in_doubt: InDoubt | None = None,
+        gauges: Gauges | None = None,
+        database: str = MAIN,
+        *,
+        repair: CacheRepair,
     ) -> None:
         self._tasks = tasks
+        self._repair = repair
+        self._in_doubt = in_doubt
         self._platform = platform
         self._settings = settings
         self._lease = lease
-        self._gauges = Gauges(platform)
-        self._relay = Relay(platform, redis, batch=settings.relay_batch, stream_length=settings.stream_length)
-        self._dispatcher = Dispatcher(platform, broker, settings)
+        self._gauges = Gauges(platform) if gauges is None else gauges
+        self._redis = redis
+        self._dispatcher = Dispatcher(platform, broker, settings, database)
 
     async def run(self, ending: asyncio.Event) -> None:
         """Until `ending` is set."""
@@ -85,6 +101,8 @@ class Coordinator:
         finally:
             await _stop(loops, tasks, over, patience=_PATIENCE if self._lease.held else 0.0)
             self._gauges.forget()
+            if self._in_doubt is not None:
+                self._in_doubt.forget()
             if self._lease.held:
                 with contextlib.suppress(*OUTAGES):
                     await self._lease.give_up()
@@ -107,12 +125,14 @@ class Coordinator:
     def _loops(self) -> list[Loop]:
         settings = self._settings
         schedule = Schedule(self._platform, self._lease, self._tasks)
+        dispatching = Loop("dispatch", self._dispatcher.enqueue, settings.dispatch_poll, busy=_BUSY)
+        relay = Relay(
+            self._platform, self._redis, batch=settings.relay_batch, stream_length=settings.stream_length,
+            on_jobs=dispatching.wake.set, published=self._repair.ended,
+        )  # fmt: skip
 
-        async def relay() -> bool:
-            sent = await self._relay.publish()
-            if sent:
-                dispatching.wake.set()  # events make jobs
-            return sent > 0
+        async def publish() -> bool:
+            return await relay.publish() > 0
 
         async def tick() -> bool:
             await schedule.tick()
@@ -121,14 +141,61 @@ class Coordinator:
         async def sweep() -> bool:
             return await self._dispatcher.sweep() > 0
 
-        dispatching = Loop("dispatch", self._dispatcher.enqueue, settings.dispatch_poll)
-        return [
-            Loop("relay", relay, settings.relay_poll),
+        loops = [
+            Loop("relay", publish, settings.relay_poll, busy=_BUSY),
             dispatching,
             Loop("sweep", sweep, settings.sweep_poll),
             Loop("schedule", tick, 1.0),
             Loop("gauges", self._gauges.measure, settings.gauges_poll),
         ]
+        if self._in_doubt is not None:
+            loops.append(Loop("two-phase", self._in_doubt.resolve, settings.two_phase_poll))
+        return loops
+
+
+class PlacedCoordinators:
+    """One coordinator for each further database, with a lead of its own there: none waits for another database."""
+
+    def __init__(
+        self, settings: Settings, worker_settings: WorkerSettings, redis: Redis, broker: JobBroker, holder: str,
+        repair: CacheRepair,
+    ) -> None:  # fmt: skip
+        self._repair = repair
+        self._worker_settings = worker_settings
+        self._redis, self._broker, self._holder = redis, broker, holder
+        self.pools = {
+            name: Pool(
+                one.platform_url, name=f"{name}-platform", size=4, wait=settings.pool_wait,
+                prepared=settings.prepared_statements, application=settings.instance,
+            )
+            for name, one in settings.databases.items()
+        }  # fmt: skip
+        self._platforms = {name: PlatformDatabase(pool) for name, pool in self.pools.items()}
+
+    @property
+    def platforms(self) -> tuple[PlatformDatabase, ...]:
+        return tuple(self._platforms.values())
+
+    async def open(self) -> None:
+        for pool in self.pools.values():
+            await pool.open()
+            watch_pool(pool.name, pool.stats)
+
+    async def close(self) -> None:
+        for pool in self.pools.values():
+            unwatch_pool(pool.name)
+            await pool.close()
+
+    def runs(self, tasks: tuple[Task, ...], ending: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
+        settings = self._worker_settings
+        return [
+            Coordinator(
+                platform, self._redis, self._broker,
+                Lease(platform, LEAD, self._holder, ttl=settings.lease_ttl, told=False),
+                settings, tasks, gauges=Gauges(), database=name, repair=self._repair,
+            ).run(ending)
+            for name, platform in self._platforms.items()
+        ]  # fmt: skip
 
 
 async def _either(event: asyncio.Event, seconds: float) -> bool:
@@ -177,11 +244,27 @@ async def coordinate(
     holder = f"{settings.instance}:{secrets.token_hex(4)}"
     lease = Lease(platform, LEAD, holder, ttl=worker_settings.lease_ttl)
     broker = JobBroker(settings.redis_queue_url, worker_settings)
+    two_phase = build_two_phase(settings)
+    await two_phase.open()
+    in_doubt = InDoubt(two_phase, grace=worker_settings.two_phase_grace)
+    repair = CacheRepair.over(settings.redis_cache_url)
+    placed = PlacedCoordinators(settings, worker_settings, redis, broker, holder, repair)
+    await placed.open()
+    watch = configuration_watch(settings, pool, placed.pools)
+    use(watch.configuration)
+    await watch.start()
+    gauges = Gauges(platform, *placed.platforms)
+    first = Coordinator(platform, redis, broker, lease, worker_settings, tasks, in_doubt, gauges, repair=repair)
     readiness.start()
     try:
-        await Coordinator(platform, redis, broker, lease, worker_settings, tasks).run(ending)
+        await asyncio.gather(first.run(ending), *placed.runs(tasks, ending))
     finally:
+        retire(watch.configuration)
+        await watch.close()
+        await placed.close()
+        await two_phase.close()
         readiness.drain()
+        await repair.close()
         await redis.aclose()
         unwatch_pool(pool.name)
         await pool.close()

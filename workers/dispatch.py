@@ -1,9 +1,10 @@
 """From rows to messages, and from lost messages and dead workers back to rows."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
-from datetime import timedelta
 
+from db.two_phase import MAIN
 from fleet.logging import get_logger
 from fleet.metrics import jobs_total
 from tenancy.platform import PlatformDatabase, PlatformSession
@@ -23,13 +24,16 @@ _BUSY_FACTOR = 10
 class Dispatcher:
     """Puts runnable jobs into their queues and rescues jobs nobody works on. Any number may run at once."""
 
-    def __init__(self, platform: PlatformDatabase, broker: JobBroker, settings: WorkerSettings) -> None:
+    def __init__(
+        self, platform: PlatformDatabase, broker: JobBroker, settings: WorkerSettings, database: str = MAIN
+    ) -> None:
+        self._database = database
         self._platform = platform
         self._broker = broker
         self._settings = settings
 
     async def enqueue(self) -> bool:
-        """Messages for runnable jobs, up to the window of each queue. True when there may be more.
+        """Messages for runnable jobs, up to the window of each queue. True when there were some.
 
         Errors: psycopg.Error, DomainError, redis.exceptions.RedisError. The rows stay as they were, or get
         their message twice.
@@ -42,35 +46,30 @@ class Dispatcher:
         return await self._platform.run(lambda session: self._enqueue(session, room))
 
     async def _enqueue(self, session: PlatformSession, room: Mapping[str, int]) -> bool:
-        found = await session.load(*(ENQUEUE(of_queue=queue, at_most=free) for queue, free in room.items()))
-        tickets = dict(zip(room, found, strict=True))
-        if any(found):
+        [tickets] = await session.load(ENQUEUE(queues=list(room), at_mosts=list(room.values())))
+        if tickets:
             # Before the commit: a message without a mark is a duplicate, a mark without one a delay.
-            await asyncio.to_thread(self._broker.send, tickets)
-        return any(len(tickets[queue]) == free for queue, free in room.items())
+            await asyncio.to_thread(self._broker.send, tickets, self._database)
+        return bool(tickets)
 
     async def sweep(self) -> int:
         """Forget messages that must be lost, take jobs from workers that are gone; how many of both."""
         waiting = await asyncio.to_thread(self._broker.waiting)
-        return await self._platform.run(lambda session: self._sweep(session, waiting))
-
-    async def _sweep(self, session: PlatformSession, waiting: Mapping[str, int]) -> int:
-        *lost, rescued = await session.load(
-            *(
-                FORGET_ENQUEUED(of_queue=queue, patience=self._patience(waiting[queue]), at_most=_SWEEP)
-                for queue in QUEUES
+        lost, rescued = await self._platform.ask(
+            FORGET_ENQUEUED(
+                queues=list(QUEUES), milliseconds=[self._patience(waiting[queue]) for queue in QUEUES],
+                at_most=_SWEEP,
             ),
             RESCUE(at_most=_SWEEP),
-        )
-        for queue, rows in zip(QUEUES, lost, strict=True):
-            if rows:
-                log.warning("messages lost; their jobs are enqueued again", queue=queue, jobs=len(rows))
+        )  # fmt: skip
+        for queue, jobs in Counter(ticket.queue for ticket in lost).items():
+            log.warning("messages lost; their jobs are enqueued again", queue=queue, jobs=jobs)
         for queue, kind, state in rescued:
             jobs_total.at(queue, kind, "dead" if state == "failed" else "failed").inc()
             log.warning("a worker was lost", queue=queue, kind=kind, state=state)
-        return sum(map(len, lost)) + len(rescued)
+        return len(lost) + len(rescued)
 
-    def _patience(self, waiting: int) -> timedelta:
-        """How long a message may have been under way before it counts as lost."""
+    def _patience(self, waiting: int) -> int:
+        """Milliseconds a message may have been under way before it counts as lost."""
         factor = _BUSY_FACTOR if waiting else 1
-        return timedelta(seconds=self._settings.sweep_after * factor)
+        return int(self._settings.sweep_after * factor * 1000)

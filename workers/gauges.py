@@ -1,6 +1,6 @@
 """How much waits, since when: the numbers the autoscaler and the alerts look at."""
 
-from typing import Any
+import asyncio
 
 from fleet.metrics import (
     QUEUES,
@@ -9,39 +9,53 @@ from fleet.metrics import (
     outbox_lag_seconds,
     outbox_unpublished,
     queue_depth,
+    sagas_waiting,
 )
-from tenancy.platform import PlatformDatabase, PlatformSession
+from tenancy.platform import PlatformDatabase
 from workers.event_repository import OUTBOX_LAG
 from workers.repository import BACKLOG, FAILED
+from workers.sagas.sweep import WAITING
+
+_SAGAS = ("running", "needs_operator")
 
 
 class Gauges:
     """Only the leader measures; one that ceases to lead says nothing any more rather than old news."""
 
-    def __init__(self, platform: PlatformDatabase) -> None:
-        self._platform = platform
+    def __init__(self, *platforms: PlatformDatabase) -> None:
+        self._platforms = platforms
 
     async def measure(self) -> bool:
-        backlog, failed, outbox = await self._platform.run(self._read)
-        by_queue = {row.queue: row for row in backlog}
-        failures = dict(failed)
+        """All databases together. One that is away counts for nothing; its own alerts tell of it."""
+        asked = await asyncio.gather(
+            *(one.ask(BACKLOG(), FAILED(), OUTBOX_LAG(), WAITING()) for one in self._platforms),
+            return_exceptions=True,
+        )
+        answers = [answer for answer in asked if not isinstance(answer, BaseException)]
+        if not answers:
+            for failure in asked:
+                if isinstance(failure, BaseException):
+                    raise failure
+            return False
+        backlog = [row for answer in answers for row in answer[0]]
         for queue in QUEUES:
-            row = by_queue.get(queue)
-            queue_depth.at(queue).set(row.depth if row else 0)
-            oldest = row.oldest.total_seconds() if row and row.oldest else 0.0
+            rows = [row for row in backlog if row.queue == queue]
+            queue_depth.at(queue).set(sum(row.depth for row in rows))
+            oldest = max((row.oldest.total_seconds() for row in rows if row.oldest), default=0.0)
             erp_queue_latency_seconds.at(queue).set(max(0.0, oldest))
-            dead_jobs.at(queue).set(failures.get(queue, 0))
-        lag = outbox[0]
-        outbox_unpublished.set(lag.unpublished)
-        outbox_lag_seconds.set(max(0.0, lag.oldest.total_seconds()) if lag.oldest else 0.0)
+            dead_jobs.at(queue).set(sum(dict(answer[1]).get(queue, 0) for answer in answers))
+        lags = [answer[2][0] for answer in answers]
+        outbox_unpublished.set(sum(lag.unpublished for lag in lags))
+        outbox_lag_seconds.set(max((lag.oldest.total_seconds() for lag in lags if lag.oldest), default=0.0))
+        for at, state in enumerate(_SAGAS):
+            sagas_waiting.at(state).set(sum(answer[3][0][at] for answer in answers))
         return False
 
     def forget(self) -> None:
         for queue in QUEUES:
             for gauge in (queue_depth, erp_queue_latency_seconds, dead_jobs):
                 gauge.forget(queue)
+        for state in _SAGAS:
+            sagas_waiting.forget(state)
         outbox_unpublished.set(0)
         outbox_lag_seconds.set(0)
-
-    async def _read(self, session: PlatformSession) -> tuple[list[Any], ...]:
-        return await session.load(BACKLOG(), FAILED(), OUTBOX_LAG())

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Literal
@@ -11,7 +11,7 @@ import psycopg
 
 from db.errors import DomainError
 from fleet.logging import get_logger
-from tenancy.platform import PlatformDatabase, PlatformSession
+from tenancy.platform import PlatformDatabase
 from workers.repository import RENEW, Claim
 
 log = get_logger("workers.heart")
@@ -69,7 +69,13 @@ class Heart:
     async def _beat(self) -> None:
         asked, begun = dict(self._attempts), time.monotonic()
         try:
-            renewed = await self._platform.run(self._renew(list(asked)))
+            [rows] = await self._platform.ask(
+                RENEW(
+                    tenants=[key[0] for key in asked], job_ids=[key[1] for key in asked],
+                    fences=[key[2] for key in asked], lease=timedelta(seconds=self._lease),
+                )
+            )  # fmt: skip
+            renewed = set(rows)
         except (psycopg.Error, DomainError, OSError, TimeoutError) as error:
             log.warning("leases not renewed", reason=type(error).__name__, jobs=len(asked))
             renewed = None
@@ -79,15 +85,3 @@ class Heart:
             elif renewed is not None or time.monotonic() >= attempt.held_until:
                 # Lost, or so long unconfirmed that another worker may own the job by now.
                 attempt.stop("fenced")
-
-    def _renew(self, keys: list[tuple[Any, ...]]) -> Callable[[PlatformSession], Awaitable[set[tuple[Any, ...]]]]:
-        async def renew(session: PlatformSession) -> set[tuple[Any, ...]]:
-            [rows] = await session.load(
-                RENEW(
-                    tenants=[key[0] for key in keys], job_ids=[key[1] for key in keys],
-                    fences=[key[2] for key in keys], lease=timedelta(seconds=self._lease),
-                )
-            )  # fmt: skip
-            return set(rows)
-
-        return renew

@@ -5,17 +5,29 @@ believe in its lease after another has taken it, so every effect of the lead che
 """
 
 import time
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
 
-from sqlalchemy import BigInteger, Column, DateTime, Interval, Table, Text, and_, bindparam, case, func, or_, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Interval,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    or_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from db.metadata import metadata
 from db.statement import Statement
 from fleet.metrics import leader, leader_election_attempts_total, leader_term
-from tenancy.platform import PlatformDatabase, PlatformSession
+from tenancy.platform import PlatformDatabase
 
 leases = Table(
     "leases", metadata,
@@ -29,7 +41,7 @@ leases = Table(
 _NOW = func.clock_timestamp()
 _new = insert(leases).values(
     name=bindparam("name"), holder=bindparam("holder"), term=1,
-    expires_at=_NOW + bindparam("ttl", type_=Interval), since=_NOW,
+    expires_at=_NOW + cast(bindparam("ttl"), Interval), since=_NOW,
 )  # fmt: skip
 _ours = leases.c.holder == _new.excluded.holder
 _unbroken = and_(_ours, leases.c.expires_at > _NOW)
@@ -52,7 +64,7 @@ RENEW = Statement(
         leases.c.name == bindparam("lease"), leases.c.holder == bindparam("by"),
         leases.c.term == bindparam("in_term", type_=BigInteger), leases.c.expires_at > _NOW,
     )
-    .values(expires_at=_NOW + bindparam("ttl", type_=Interval))
+    .values(expires_at=_NOW + cast(bindparam("ttl"), Interval))
     .returning(leases.c.term)
 )  # fmt: skip
 GIVE_UP = Statement(
@@ -66,9 +78,13 @@ GIVE_UP = Statement(
 
 
 class Lease:
-    """One process's claim to a lead. `ttl` in seconds; errors of the database pass through."""
+    """One process's claim to a lead. `ttl` in seconds; errors of the database pass through.
 
-    def __init__(self, platform: PlatformDatabase, name: str, holder: str, *, ttl: float) -> None:
+    `told`: whether the metrics `leader` and `leader_term` speak of this one.
+    """
+
+    def __init__(self, platform: PlatformDatabase, name: str, holder: str, *, ttl: float, told: bool = True) -> None:
+        self._told = told
         self.name = name
         self.holder = holder
         self.term = 0
@@ -84,20 +100,21 @@ class Lease:
     async def take(self) -> bool:
         """Ask for the lead. True: it is ours, in `term`."""
         asked = time.monotonic()
-        rows = await self._platform.run(_loading(TAKE(name=self.name, holder=self.holder, ttl=self._duration)))
+        [rows] = await self._platform.ask(TAKE(name=self.name, holder=self.holder, ttl=self._duration))
         leader_election_attempts_total.at("won" if rows else "refused").inc()
         if not rows:
             return False
         self._until, self.term = asked + self._ttl, int(rows[0][0])
-        leader.set(1)
-        leader_term.set(self.term)
+        if self._told:
+            leader.set(1)
+            leader_term.set(self.term)
         return True
 
     async def renew(self) -> bool:
         """Keep it. False: it is lost, whoever has it now."""
         asked = time.monotonic()
-        rows = await self._platform.run(
-            _loading(RENEW(lease=self.name, by=self.holder, in_term=self.term, ttl=self._duration))
+        [rows] = await self._platform.ask(
+            RENEW(lease=self.name, by=self.holder, in_term=self.term, ttl=self._duration)
         )
         leader_election_attempts_total.at("renewed" if rows else "lost").inc()
         if rows:
@@ -110,21 +127,14 @@ class Lease:
         """Hand it over: the next one who asks gets it at once."""
         term = self.term
         self.forget()
-        await self._platform.run(_loading(GIVE_UP(lease=self.name, by=self.holder, in_term=term)))
+        await self._platform.ask(GIVE_UP(lease=self.name, by=self.holder, in_term=term))
 
     def forget(self) -> None:
         """No longer ours, as far as this process is concerned."""
         self._until = 0.0
-        leader.set(0)
+        if self._told:
+            leader.set(0)
 
     @property
     def _duration(self) -> timedelta:
         return timedelta(seconds=self._ttl)
-
-
-def _loading(statement: Any) -> Callable[[PlatformSession], Awaitable[list[Any]]]:
-    async def load(session: PlatformSession) -> list[Any]:
-        [rows] = await session.load(statement)
-        return rows
-
-    return load

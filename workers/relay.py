@@ -1,28 +1,45 @@
 """The relay: committed events to the stream and to jobs, in order per aggregate, at least once, none left out.
 
-One batch is one transaction: claim, append to the stream, write the jobs, mark as published, commit. Dying
-anywhere in it leaves the events unpublished, so that another relay sends them again. Any number may run.
+One batch is one transaction: take the events out of the outbox, append them to the stream, write their jobs, commit.
+Dying anywhere in it leaves them in the outbox, so that another relay sends them again. Any number may run.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from psycopg.types.json import Jsonb
 from redis.asyncio import Redis
 
+from db.consistency import parse_lsn
 from db.identifiers import new_id
+from db.statement import Bound
+from fleet.configuration.snapshot import current
 from fleet.metrics import outbox_published_total
 from fleet.tracing import span
+from tenancy.job_keys import MAX_ATTEMPTS
 from tenancy.platform import PlatformDatabase, PlatformSession
-from workers.event_repository import ADD_JOBS, CLAIM_EVENTS, MARK_PUBLISHED, EventRow
+from workers.event_repository import ADD_JOBS, TAKE_EVENTS, EventRow
 from workers.subscriptions import SUBSCRIPTIONS, Subscription
 
 STREAM = "events"
 
+#: What is read after it is committed below this position.
+_POSITION: Bound[Any] = Bound("SELECT pg_current_wal_insert_lsn()::text", {})
+
+Published = Callable[[Sequence[EventRow], int], Awaitable[None]]
+
+
+async def _nobody(events: Sequence[EventRow], position: int) -> None:
+    """Nobody else wants to know."""
+
 
 class Relay:
-    """`batch` events at a time; the stream keeps about `stream_length` of them."""
+    """At most `batch` events at a time; the stream keeps about `stream_length` of them.
+
+    `on_jobs` is called when a batch has left jobs that wait to be enqueued, `published` with the events of a
+    batch and a position of the primary's log that covers them, once the batch is committed.
+    """
 
     def __init__(
         self,
@@ -32,36 +49,39 @@ class Relay:
         batch: int = 500,
         stream_length: int = 100_000,
         subscriptions: Mapping[str, tuple[Subscription, ...]] = SUBSCRIPTIONS,
+        on_jobs: Callable[[], None] = lambda: None,
+        published: Published = _nobody,
     ) -> None:
+        self._published = published
         self._platform = platform
         self._redis = redis
         self._batch = batch
         self._stream_length = stream_length
         self._subscriptions = subscriptions
+        self._on_jobs = on_jobs
+        self._left_jobs = False
 
     async def publish(self) -> int:
         """One batch; how many events it had. Errors: psycopg.Error, DomainError, RedisError: nothing is lost."""
-        sent = await self._platform.run(self._publish)
-        if sent:
-            outbox_published_total.inc(sent)
-        return sent
+        self._left_jobs = False
+        events, position = await self._platform.run(self._publish)
+        if self._left_jobs:
+            self._on_jobs()
+        if events:
+            outbox_published_total.inc(len(events))
+            await self._published(events, position)
+        return len(events)
 
-    async def _publish(self, session: PlatformSession) -> int:
-        [events] = await session.load(CLAIM_EVENTS(at_most=self._batch))
+    async def _publish(self, session: PlatformSession) -> tuple[Sequence[EventRow], int]:
+        events, [[position]] = await session.load(TAKE_EVENTS(at_most=self._batch), _POSITION)
         if not events:
-            return 0
+            return events, 0
         with span("relay.publish", kind="producer", batch=len(events)):
             await self._append(events)
         if jobs := self._jobs(events):
             session.save(jobs)
-        session.save(
-            MARK_PUBLISHED(
-                tenants=[event.tenant_id for event in events],
-                aggregates=[event.aggregate_id for event in events],
-                versions=[event.version for event in events],
-            )
-        )
-        return len(events)
+            self._left_jobs = True
+        return events, parse_lsn(position)
 
     async def _append(self, events: Sequence[EventRow]) -> None:
         # Not a MULTI: a part of the batch in the stream is a duplicate later, never a gap.
@@ -71,7 +91,9 @@ class Relay:
             await pipe.execute()
 
     def _jobs(self, events: Sequence[EventRow]) -> Any:
-        wanted = [(event, job) for event in events for job in self._subscriptions.get(event.type, ())]
+        wanted = [
+            (event, job) for event in events for job in self._subscriptions.get(event.type, ()) if job.wanted(event)
+        ]
         if not wanted:
             return None
         return ADD_JOBS(
@@ -85,6 +107,7 @@ class Relay:
             correlation_ids=[event.correlation_id for event, _ in wanted],
             causation_ids=[event.event_id for event, _ in wanted],
             traceparents=[event.traceparent for event, _ in wanted],
+            max_attempts=current().get(MAX_ATTEMPTS),
         )
 
 

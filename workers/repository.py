@@ -5,9 +5,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     Boolean,
     ColumnElement,
+    Integer,
     Interval,
     Text,
     Uuid,
@@ -21,6 +23,8 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
+    union_all,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -57,13 +61,21 @@ class TenantRow(NamedTuple):
     country: str
     time_zone: str
     settings: dict[str, Any]
+    database: str
 
 
 class Ticket(NamedTuple):
-    """What goes into a message."""
+    """What goes into a message, and the queue it goes to."""
 
+    queue: str
     tenant_id: UUID
     id: UUID
+
+
+class Rescued(NamedTuple):
+    queue: str
+    kind: str
+    state: str
 
 
 class Backlog(NamedTuple):
@@ -76,18 +88,29 @@ NOW: ColumnElement[Any] = func.clock_timestamp()
 # In the text, not as parameters: a generic plan then still proves that the partial indexes apply.
 QUEUED: ColumnElement[bool] = jobs.c.state == literal_column("'queued'")
 RUNNING: ColumnElement[bool] = jobs.c.state == literal_column("'running'")
-_lease_end = NOW + bindparam("lease", type_=Interval)
+#: What the indexes of the live part know: nothing that taking a job changes, so that its row stays on its page.
+_UNFINISHED: ColumnElement[bool] = jobs.c.phase == literal_column("'unfinished'")
+_TO_ENQUEUE = and_(_UNFINISHED, jobs.c.enqueued_at.is_(None))
+_ENQUEUED = and_(_UNFINISHED, jobs.c.enqueued_at.is_not(None))
+_lease_end = NOW + cast(bindparam("lease"), Interval)
 _this_job = (jobs.c.tenant_id == bindparam("tenant", type_=Uuid), jobs.c.id == bindparam("job_id", type_=Uuid))
 #: Only the holder of the newest claim may say how it ended.
 _still_mine = (*_this_job, jobs.c.fence == bindparam("fence", type_=BigInteger), RUNNING)
 _one_more = jobs.c.version + 1
 
+
+def _claimed(*columns: Any) -> tuple[Claim, TenantRow]:
+    own = len(Claim._fields)
+    return Claim(*columns[:own]), TenantRow(*columns[own:])
+
+
 #: The attempt is counted and the fence raised before the work, so that a job that kills its worker stops too.
 #: Kinds this build does not know are left to a newer one.
-CLAIM: Statement[Claim] = Statement(
+CLAIM: Statement[tuple[Claim, TenantRow]] = Statement(
     update(jobs)
     .where(
         *_this_job,
+        tenants.c.tenant_id == jobs.c.tenant_id,
         jobs.c.attempts < jobs.c.max_attempts,
         jobs.c.kind == any_of("kinds", Text),
         or_(
@@ -97,22 +120,18 @@ CLAIM: Statement[Claim] = Statement(
     )
     .values(
         state="running", attempts=jobs.c.attempts + 1, fence=jobs.c.fence + 1, lease_until=_lease_end,
-        started_at=NOW, version=_one_more,
+        # Set already, unless the message came after it was given up as lost: RESCUE looks at enqueued jobs only.
+        enqueued_at=func.coalesce(jobs.c.enqueued_at, NOW), started_at=NOW, version=_one_more,
     )
     .returning(
         jobs.c.tenant_id, jobs.c.id, jobs.c.queue, jobs.c.kind, jobs.c.payload, jobs.c.attempts,
         jobs.c.max_attempts, jobs.c.fence, jobs.c.unique_key, jobs.c.correlation_id, jobs.c.causation_id,
         jobs.c.traceparent, (NOW - jobs.c.run_at).label("waited"),
+        tenants.c.tenant_id.label("of_tenant"), tenants.c.slug, tenants.c.name, tenants.c.state,
+        tenants.c.base_currency, tenants.c.country, tenants.c.time_zone, tenants.c.settings,
+        tenants.c.database,
     ),
-    Claim,
-)  # fmt: skip
-
-TENANT_OF: Statement[TenantRow] = Statement(
-    select(
-        tenants.c.tenant_id, tenants.c.slug, tenants.c.name, tenants.c.state, tenants.c.base_currency,
-        tenants.c.country, tenants.c.time_zone, tenants.c.settings,
-    ).where(tenants.c.tenant_id == bindparam("tenant", type_=Uuid)),
-    TenantRow,
+    _claimed,
 )  # fmt: skip
 
 _held = rows_of(tenants=Uuid, job_ids=Uuid, fences=BigInteger)
@@ -143,7 +162,7 @@ FAIL = Statement(
     .where(*_still_mine)
     .values(
         state=case((_given_up, "failed"), else_="queued"), lease_until=null(), enqueued_at=null(),
-        run_at=NOW + bindparam("backoff", type_=Interval), finished_at=case((_given_up, NOW), else_=null()),
+        run_at=NOW + cast(bindparam("backoff"), Interval), finished_at=case((_given_up, NOW), else_=null()),
         error_code=bindparam("code"), error_detail=bindparam("detail"), traceback=bindparam("trace"),
         version=_one_more,
     )
@@ -156,77 +175,98 @@ HAND_BACK = Statement(
     .where(*_still_mine)
     .values(
         state="queued", attempts=func.greatest(jobs.c.attempts - 1, 0), lease_until=null(), enqueued_at=null(),
-        run_at=NOW + bindparam("delay", type_=Interval), version=_one_more,
+        run_at=NOW + cast(bindparam("delay"), Interval), version=_one_more,
     )
     .returning(jobs.c.id)
 )  # fmt: skip
 
-_due = (
-    select(jobs.c.tenant_id, jobs.c.id)
-    .where(
-        jobs.c.queue == bindparam("of_queue", type_=Text), QUEUED, jobs.c.enqueued_at.is_(None),
-        jobs.c.run_at <= NOW,
-    )
-    .order_by(jobs.c.priority, jobs.c.run_at)
-    .limit(bindparam("at_most"))
-    .with_for_update(skip_locked=True)
-    .cte("due")
+# Rows are found by an index of the live part, locked, and written by their place in the table: joined by key, a
+# generic plan might read all of the history for every batch.
+_place: ColumnElement[Any] = literal_column("ctid")
+_found: tuple[ColumnElement[Any], ...] = (
+    jobs.c.queue, jobs.c.tenant_id, jobs.c.id, literal_column("jobs.ctid").label("place"),
 )  # fmt: skip
+
+
+def _places(found: CTE) -> ColumnElement[bool]:
+    return _place == func.any(func.array(select(found.c.place).scalar_subquery()))
+
+
+_room = rows_of(queues=Text, at_mosts=Integer)
+_due = (
+    select(*_found, jobs.c.priority, jobs.c.run_at)
+    .where(jobs.c.queue == _room.c.queues, _TO_ENQUEUE, QUEUED, jobs.c.run_at <= NOW)
+    .order_by(jobs.c.priority, jobs.c.run_at)
+    .limit(_room.c.at_mosts)
+    .with_for_update(skip_locked=True)
+    .lateral("due")
+)
+_tickets = select(_due).select_from(_room.join(_due, true())).cte("tickets")
+_marked = update(jobs).where(_places(_tickets)).values(enqueued_at=NOW).returning(jobs.c.id).cte("marked")
+#: Marks the jobs that get a message, in all queues at once: the most urgent ones first, as many as each has room for.
 ENQUEUE: Statement[Ticket] = Statement(
-    update(jobs)
-    .where(jobs.c.tenant_id == _due.c.tenant_id, jobs.c.id == _due.c.id)
-    .values(enqueued_at=NOW)
-    .returning(jobs.c.tenant_id, jobs.c.id),
+    select(_tickets.c.queue, _tickets.c.tenant_id, _tickets.c.id)
+    .order_by(_tickets.c.priority, _tickets.c.run_at)
+    .add_cte(_marked),
     Ticket,
 )
 
-_stale = (
-    select(jobs.c.tenant_id, jobs.c.id)
+_patience = rows_of(queues=Text, milliseconds=Integer)
+_too_long: ColumnElement[Any] = _patience.c.milliseconds * literal_column("interval '1 millisecond'")
+_late = (
+    select(*_found)
     .where(
-        jobs.c.queue == bindparam("of_queue", type_=Text), QUEUED,
-        jobs.c.enqueued_at < NOW - bindparam("patience", type_=Interval),
+        jobs.c.queue == _patience.c.queues, _ENQUEUED, QUEUED,
+        jobs.c.enqueued_at < NOW - _too_long,
     )
     .order_by(jobs.c.enqueued_at)
     .limit(bindparam("at_most"))
     .with_for_update(skip_locked=True)
-    .cte("stale")
+    .lateral("late")
 )  # fmt: skip
+_stale = select(_late).select_from(_patience.join(_late, true())).cte("stale")
 #: Their messages are gone (or late: a second message does no harm), so they are enqueued anew.
-FORGET_ENQUEUED = Statement(
+FORGET_ENQUEUED: Statement[Ticket] = Statement(
     update(jobs)
-    .where(jobs.c.tenant_id == _stale.c.tenant_id, jobs.c.id == _stale.c.id)
+    .where(_places(_stale))
     .values(enqueued_at=null())
-    .returning(jobs.c.id)
+    .returning(jobs.c.queue, jobs.c.tenant_id, jobs.c.id),
+    Ticket,
 )
 
 _expired = (
-    select(jobs.c.tenant_id, jobs.c.id)
-    .where(RUNNING, jobs.c.lease_until < NOW)
+    select(*_found)
+    .where(_ENQUEUED, RUNNING, jobs.c.lease_until < NOW)
     .order_by(jobs.c.lease_until)
     .limit(bindparam("at_most"))
     .with_for_update(skip_locked=True)
     .cte("expired")
 )
 _spent = jobs.c.attempts >= jobs.c.max_attempts
+#: What was lost together may have been lost because of one of them: apart from each other, the others come through.
+_apart: ColumnElement[Any] = func.random() * jobs.c.attempts * literal_column("interval '1 second'")
 #: The fence rises here already: a worker that wakes up now is refused, whether or not another has begun.
-RESCUE = Statement(
+RESCUE: Statement[Rescued] = Statement(
     update(jobs)
-    .where(jobs.c.tenant_id == _expired.c.tenant_id, jobs.c.id == _expired.c.id)
+    .where(_places(_expired))
     .values(
         state=case((_spent, "failed"), else_="queued"), fence=jobs.c.fence + 1, lease_until=null(),
-        enqueued_at=null(), run_at=NOW, finished_at=case((_spent, NOW), else_=null()), error_code="worker-lost",
+        enqueued_at=null(), run_at=NOW + _apart, finished_at=case((_spent, NOW), else_=null()),
+        error_code="worker-lost",
         error_detail=literal("The worker ended or stalled during attempt ") + cast(jobs.c.attempts, Text) + ".",
         version=_one_more,
     )
-    .returning(jobs.c.queue, jobs.c.kind, jobs.c.state)
+    .returning(jobs.c.queue, jobs.c.kind, jobs.c.state),
+    Rescued,
 )  # fmt: skip
 
+_waiting = union_all(
+    select(jobs.c.queue, jobs.c.run_at).where(_TO_ENQUEUE, jobs.c.run_at <= NOW),
+    select(jobs.c.queue, jobs.c.run_at).where(_ENQUEUED, QUEUED),
+).subquery("waiting")
 BACKLOG: Statement[Backlog] = Statement(
-    select(jobs.c.queue, func.count(), NOW - func.min(jobs.c.run_at))
-    .where(QUEUED, jobs.c.run_at <= NOW)
-    .group_by(jobs.c.queue),
-    Backlog,
+    select(_waiting.c.queue, func.count(), NOW - func.min(_waiting.c.run_at)).group_by(_waiting.c.queue), Backlog
 )
 FAILED = Statement(
-    select(jobs.c.queue, func.count()).where(jobs.c.state == literal_column("'failed'")).group_by(jobs.c.queue)
+    select(jobs.c.queue, func.count()).where(jobs.c.phase == literal_column("'failed'")).group_by(jobs.c.queue)
 )

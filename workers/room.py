@@ -13,6 +13,7 @@ from dramatiq import Broker, Middleware, Worker
 from dramatiq.asyncio import get_event_loop_thread
 
 from db.errors import DomainError
+from db.two_phase import MAIN
 from erp.runtime import Runtime, build_runtime
 from erp.settings import Settings
 from fleet.exposition import MetricsServer, start_metrics_server
@@ -50,8 +51,8 @@ class EngineRoom(Middleware):
         self._readiness = Readiness()
         self._liveness = Liveness()
         self._runtime: Runtime | None = None
-        self._runner: Runner | None = None
-        self._heart: Heart | None = None
+        self._runners: dict[str, Runner] = {}
+        self._hearts: list[Heart] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._metrics: MetricsServer | None = None
 
@@ -72,17 +73,19 @@ class EngineRoom(Middleware):
 
     # -- on the loop ------------------------------------------------------------------------------
 
-    async def run_job(self, tenant_id: UUID, job_id: UUID) -> None:
-        """The actors' work. Waits until the databases are there."""
+    async def run_job(self, tenant_id: UUID, job_id: UUID, database: str = MAIN) -> None:
+        """The actors' work. Waits until the databases are there. The row of an unknown one waits for a worker
+        that knows it."""
         await self._opened.wait()
-        if self._runner is not None:
-            await self._runner.run(tenant_id, job_id)
+        if (runner := self._runners.get(database)) is not None:
+            await runner.run(tenant_id, job_id)
 
     async def _begin(self) -> None:
         build_info.at("", self._settings.role).set(1)
         self._liveness.start()
         # Jobs decide on the primary; watching the replicas would only cost.
-        settings = replace(self._settings, replica_urls=())
+        databases = {name: replace(one, replica_urls=()) for name, one in self._settings.databases.items()}
+        settings = replace(self._settings, replica_urls=(), databases=databases)
         self._runtime = build_runtime(settings, bounds=_BOUNDS, deadline=_DEADLINE)
         self._tasks.append(asyncio.create_task(self._open(self._runtime)))
         self._metrics = start_metrics_server(
@@ -101,19 +104,22 @@ class EngineRoom(Middleware):
             os.kill(os.getpid(), signal.SIGTERM)
             return
         settings = self._worker_settings
-        self._heart = Heart(runtime.platform, lease=settings.job_lease, interval=settings.job_heartbeat)
-        self._runner = Runner(runtime.platform, runtime.database, self._heart, self._kinds, settings)
-        self._tasks.append(asyncio.create_task(self._heart.beat_forever()))
+        for name, platform in runtime.platforms.all.items():
+            heart = Heart(platform, lease=settings.job_lease, interval=settings.job_heartbeat)
+            self._hearts.append(heart)
+            self._runners[name] = Runner(platform, runtime.database, heart, self._kinds, settings)
+            self._tasks.append(asyncio.create_task(heart.beat_forever()))
         self._readiness.start()
         self._opened.set()
 
     async def _drain(self) -> None:
         """Running jobs go on for a while, then they are handed back; either way their workers end."""
         self._readiness.drain()
-        if self._heart is None:
+        if not self._hearts:
             self._opened.set()
             return
-        self._tasks.append(asyncio.create_task(self._heart.drain(self._worker_settings.job_drain)))
+        for heart in self._hearts:
+            self._tasks.append(asyncio.create_task(heart.drain(self._worker_settings.job_drain)))
 
     async def _end(self) -> None:
         for task in self._tasks:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from db.errors import DomainError
+from db.statement import Bound
 from fleet.logging import get_logger
 from fleet.metrics import job_duration_seconds, job_retries_total, job_wait_seconds, jobs_running, jobs_total
 from fleet.redaction import redact_text
@@ -20,16 +21,16 @@ from fleet.scope import scoped
 from fleet.tracing import extract, span, valid_traceparent
 from tenancy.caller import TenantFacts, system_caller
 from tenancy.database import TenantDatabase
-from tenancy.platform import PlatformDatabase, PlatformSession
+from tenancy.platform import PlatformDatabase
 from workers.context import Fenced, GiveUp, JobContext
 from workers.heart import Attempt, Heart
 from workers.kinds import JobKind
-from workers.repository import CLAIM, FAIL, FINISH, HAND_BACK, TENANT_OF, Claim, TenantRow
+from workers.repository import CLAIM, FAIL, FINISH, HAND_BACK, Claim, TenantRow
 from workers.settings import WorkerSettings
 
 log = get_logger("workers.runner")
 
-T = TypeVar("T")
+R = TypeVar("R")
 
 #: Characters of a traceback that are kept: its end says what happened.
 _TRACEBACK = 8_000
@@ -69,10 +70,15 @@ class Runner:
 
     async def run(self, tenant_id: UUID, job_id: UUID) -> None:
         """One attempt, when the job wants one now; else nothing. Never raises because the job failed."""
-        found = await self._patiently(lambda session: self._claim(session, tenant_id, job_id))
-        if found is None:
+        claimed = await self._patiently(
+            CLAIM(
+                tenant=tenant_id, job_id=job_id, kinds=list(self._kinds),
+                lease=timedelta(seconds=self._settings.job_lease),
+            )
+        )  # fmt: skip
+        if not claimed:
             return
-        claim, tenant = found
+        claim, tenant = claimed[0]
         with (
             scoped(
                 tenant=str(claim.tenant_id), principal="system", correlation_id=claim.correlation_id or str(claim.id),
@@ -89,13 +95,6 @@ class Runner:
                 await self._fail(claim, Failure("tenant-closed", "The tenant is closed.", "", final=True))
             else:
                 await self._hand_back(claim, _SUSPENDED_REST)
-
-    async def _claim(self, session: PlatformSession, tenant_id: UUID, job_id: UUID) -> tuple[Claim, TenantRow] | None:
-        lease = timedelta(seconds=self._settings.job_lease)
-        claims, facts = await session.load(
-            CLAIM(tenant=tenant_id, job_id=job_id, kinds=list(self._kinds), lease=lease), TENANT_OF(tenant=tenant_id)
-        )
-        return (claims[0], facts[0]) if claims else None
 
     async def _attempt(self, claim: Claim, row: TenantRow) -> None:
         job_wait_seconds.at(claim.queue).observe(max(0.0, claim.waited.total_seconds()))
@@ -141,29 +140,20 @@ class Runner:
 
     async def _finish(self, claim: Claim, result: Mapping[str, Any] | None) -> str:
         outcome = None if result is None else Jsonb(dict(result))
-
-        async def finish(session: PlatformSession) -> bool:
-            [rows] = await session.load(
-                FINISH(tenant=claim.tenant_id, job_id=claim.id, fence=claim.fence, outcome=outcome)
-            )
-            return bool(rows)
-
-        return "done" if await self._patiently(finish) else "fenced"
+        finished = await self._patiently(
+            FINISH(tenant=claim.tenant_id, job_id=claim.id, fence=claim.fence, outcome=outcome)
+        )
+        return "done" if finished else "fenced"
 
     async def _fail(self, claim: Claim, failure: Failure) -> str:
         backoff = full_jitter(claim.attempts, self._settings.job_backoff, self._settings.job_backoff_cap)
-
-        async def fail(session: PlatformSession) -> str | None:
-            [rows] = await session.load(
-                FAIL(
-                    tenant=claim.tenant_id, job_id=claim.id, fence=claim.fence, final=failure.final,
-                    backoff=timedelta(seconds=backoff), code=failure.code, detail=failure.detail,
-                    trace=failure.trace,
-                )
-            )  # fmt: skip
-            return rows[0][0] if rows else None
-
-        state = await self._patiently(fail)
+        failed = await self._patiently(
+            FAIL(
+                tenant=claim.tenant_id, job_id=claim.id, fence=claim.fence, final=failure.final,
+                backoff=timedelta(seconds=backoff), code=failure.code, detail=failure.detail, trace=failure.trace,
+            )
+        )  # fmt: skip
+        state = failed[0][0] if failed else None
         log.warning(
             "job attempt failed", job=str(claim.id), kind=claim.kind, attempt=claim.attempts, code=failure.code,
             detail=failure.detail, state=state, trace=failure.trace[-2_000:],
@@ -171,25 +161,24 @@ class Runner:
         return {"queued": "failed", "failed": "dead"}.get(state or "", "fenced")
 
     async def _hand_back(self, claim: Claim, delay: timedelta) -> None:
-        async def hand_back(session: PlatformSession) -> None:
-            session.save(HAND_BACK(tenant=claim.tenant_id, job_id=claim.id, fence=claim.fence, delay=delay))
+        await self._patiently(HAND_BACK(tenant=claim.tenant_id, job_id=claim.id, fence=claim.fence, delay=delay))
 
-        await self._patiently(hand_back)
-
-    async def _patiently(self, function: Callable[[PlatformSession], Awaitable[T]]) -> T | None:
-        """Run it, again while the database is away; None when it stays away. All of it may be repeated."""
+    async def _patiently(self, statement: Bound[R]) -> list[R]:
+        """Its rows; again while the database is away, none when it stays away. All of it may be repeated."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _RECORD_PATIENCE
         for attempt in range(1, 100):
             try:
-                return await self._platform.run(function)
+                [rows] = await self._platform.ask(statement)
             except (psycopg.OperationalError, DomainError, OSError, TimeoutError) as error:
                 pause = full_jitter(attempt, 0.1, 2.0)
                 if loop.time() + pause > deadline:
                     log.error("the database stayed away", reason=type(error).__name__)
                     break
                 await asyncio.sleep(pause)
-        return None
+            else:
+                return rows
+        return []
 
 
 def full_jitter(attempt: int, base: float, cap: float) -> float:

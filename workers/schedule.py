@@ -12,14 +12,18 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from db.statement import Bound
+from fleet.configuration.snapshot import current
 from fleet.logging import get_logger
 from fleet.metrics import scheduled_runs_total
 from fleet.tracing import span
+from tenancy.job_keys import MAX_ATTEMPTS
 from tenancy.platform import PlatformDatabase, PlatformSession
 from workers.lease import Lease
+from workers.sagas.sweep import ask_for_sagas
 from workers.schedule_repository import (
     ADD_DAILY_JOBS,
     ADD_EXPIRY_JOBS,
+    DROP_DECISIONS,
     DROP_JOBS,
     DROP_KEYS,
     DROP_RUNS,
@@ -50,7 +54,9 @@ class Task:
 
 
 async def _ask_for_expiries(session: PlatformSession, slot: SlotTaken) -> int:
-    [added] = await session.load(ADD_EXPIRY_JOBS(to_queue="default", of_kind="reservation_expiry"))
+    [added] = await session.load(
+        ADD_EXPIRY_JOBS(to_queue="default", of_kind="reservation_expiry", attempts=current().get(MAX_ATTEMPTS))
+    )
     return len(added)
 
 
@@ -63,7 +69,13 @@ def daily(kind: str, at: time, queue: str = "low") -> Fill:
         if not days:
             return 0
         [added] = await session.load(
-            ADD_DAILY_JOBS(to_queue=queue, of_kind=kind, zones=list(days), days=list(days.values()))
+            ADD_DAILY_JOBS(
+                to_queue=queue,
+                of_kind=kind,
+                zones=list(days),
+                days=list(days.values()),
+                attempts=current().get(MAX_ATTEMPTS),
+            )
         )
         return len(added)
 
@@ -106,10 +118,12 @@ def dropping(statement: Callable[..., Bound[Any]], age: timedelta) -> Tidy:
 
 TASKS: tuple[Task, ...] = (
     Task("reservation_expiry", 30.0, fill=_ask_for_expiries),
+    Task("forgotten_sagas", 30.0, fill=ask_for_sagas),
     Task("trial_balance_snapshots", 300.0, fill=daily("trial_balance_snapshots", time(3))),
     Task("overdue_invoices", 300.0, fill=daily("overdue_invoices", time(4))),
     Task("idempotency_clean_up", 600.0, tidy=dropping(DROP_KEYS, timedelta(hours=72))),
     Task("job_clean_up", 3600.0, tidy=dropping(DROP_JOBS, timedelta(days=30))),
+    Task("two_phase_clean_up", 3600.0, tidy=dropping(DROP_DECISIONS, timedelta(days=7))),
     Task("schedule_clean_up", 3600.0, tidy=dropping(DROP_RUNS, timedelta(days=30))),
 )
 

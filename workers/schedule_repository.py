@@ -5,12 +5,16 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
+    Column,
     ColumnElement,
     Date,
+    DateTime,
     Float,
+    Integer,
     Interval,
     Table,
     Text,
+    Uuid,
     bindparam,
     cast,
     delete,
@@ -18,11 +22,13 @@ from sqlalchemy import (
     extract,
     func,
     literal_column,
+    or_,
     select,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
 
+from db.metadata import metadata
 from db.statement import Statement, rows_of
 from erp.inventory.models import reservations
 from erp.jobs.models import cron_runs, jobs
@@ -30,6 +36,14 @@ from tenancy.api_keys import tenants
 from tenancy.trail import idempotency_keys
 from workers.lease import leases
 from workers.repository import NOW
+
+decisions = Table(
+    "two_phase_decisions", metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("decision", Text),
+    Column("decided_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+)  # fmt: skip
 
 
 class SlotTaken(NamedTuple):
@@ -74,9 +88,11 @@ NOTE_RUN = Statement(
     .values(finished_at=NOW, affected=bindparam("changed", type_=BigInteger))
 )
 
-_COLUMNS = ["tenant_id", "id", "queue", "kind", "unique_key", "slot"]
+_COLUMNS = ["tenant_id", "id", "max_attempts", "queue", "kind", "unique_key", "slot"]
 _active = tenants.c.state == literal_column("'active'")
-_asked = (cast(bindparam("to_queue"), Text), cast(bindparam("of_kind"), Text))
+_asked = (
+    cast(bindparam("attempts"), Integer), cast(bindparam("to_queue"), Text), cast(bindparam("of_kind"), Text)
+)  # fmt: skip
 
 #: One probe of an index per tenant, and a job only where something is due: an idle tenant costs no job.
 ADD_EXPIRY_JOBS = Statement(
@@ -121,7 +137,7 @@ ADD_DAILY_JOBS = Statement(
     .returning(jobs.c.id)
 )  # fmt: skip
 
-_older_than = NOW - bindparam("age", type_=Interval)
+_older_than = NOW - cast(bindparam("age"), Interval)
 
 
 def _drop(table: Table, age: ColumnElement[Any], *conditions: ColumnElement[bool]) -> Statement[tuple[Any, ...]]:
@@ -137,6 +153,12 @@ def _drop(table: Table, age: ColumnElement[Any], *conditions: ColumnElement[bool
 
 DROP_KEYS = _drop(idempotency_keys, idempotency_keys.c.created_at)
 DROP_JOBS = _drop(
-    jobs, jobs.c.finished_at, jobs.c.state.in_([literal_column("'done'"), literal_column("'discarded'")])
+    jobs, jobs.c.finished_at, jobs.c.phase.in_([literal_column("'done'"), literal_column("'discarded'")])
 )
 DROP_RUNS = _drop(cron_runs, cron_runs.c.slot)
+#: A commit that is not carried out everywhere is kept, however old. What was given up is kept for as long as its
+#: coordinator could still come back to ask.
+DROP_DECISIONS = _drop(
+    decisions, decisions.c.decided_at,
+    or_(decisions.c.finished_at.is_not(None), decisions.c.decision == literal_column("'abort'")),
+)  # fmt: skip

@@ -25,10 +25,11 @@ class WorkerSettings:
     queue_window: int = 500
     queue_heartbeat_ms: int = 15_000
     #: Out of a million commands, how many look for messages of dead workers.
-    queue_maintenance_chance: int = 100_000
+    queue_maintenance_chance: int = 1_000_000
     #: Messages a worker process holds beyond those its threads work on.
     queue_ahead: int = 2
-    queue_poll_ms: int = 100
+    #: How long an idle worker waits in Redis before it asks anew; a message ends the wait at once.
+    queue_poll_ms: int = 1_000
     dispatch_poll: float = 0.2
     sweep_poll: float = 1.0
     sweep_after: float = 60.0
@@ -40,6 +41,9 @@ class WorkerSettings:
     #: How often a coordinator that does not lead asks for the lead.
     lease_retry: float = 2.0
     gauges_poll: float = 5.0
+    #: How often in-doubt distributed transactions are looked for, and how long one without a decision is left alone.
+    two_phase_poll: float = 5.0
+    two_phase_grace: float = 10.0
 
 
 def load_worker_settings(environment: Mapping[str, str] | None = None) -> WorkerSettings:

@@ -3,11 +3,16 @@
 import os
 import sys
 
+from alembic.util import CommandError
+
 from db.migrations import head, migrate
 
 if __name__ == "__main__":
     dsn = os.environ.get("ERP_DIRECT_DATABASE_URL")
     if not dsn:
         sys.exit("ERP_DIRECT_DATABASE_URL is not set: migrations need a direct connection as the owner.")
-    migrate(dsn)
+    try:
+        migrate(dsn)
+    except CommandError as error:
+        sys.exit(f"{error} Is the database newer than this program, which knows {head()} and older ones?")
     print(f"schema is at revision {head()}")

@@ -1,8 +1,9 @@
 """One supervised process: started, watched, restarted with growing pauses when it crashes."""
 
+import math
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Event, Thread
 
 from deploy.local.descendants import birth
@@ -24,6 +25,7 @@ class Child:
         self.restarts = 0
         self.healthy: bool | None = None
         self.last_exit: int | None = None
+        self._born = 0
         self._crashes = 0
         self._due = 0.0
 
@@ -34,7 +36,12 @@ class Child:
     def start(self) -> Running:
         self.healthy = None
         self.running = start(self.member.program)
+        self._born = birth(self.running.pid) or 0
         return self.running
+
+    def rest(self, now: float) -> float:
+        """Seconds until it is started again; for ever while it runs, since its end is told by a signal."""
+        return math.inf if self.running is not None else max(0.0, self._due - now)
 
     def tend(self, now: float) -> None:
         """Notice a crash, and start again when its pause is over."""
@@ -50,19 +57,19 @@ class Child:
         self.running = None
         self.healthy = None
 
-    def look(self) -> None:
-        """Ask the member whether it is ready."""
-        asked = self.running
+    def look(self) -> bool:
+        """Ask the member whether it is ready; whether that is news."""
+        asked, before = self.running, self.healthy
         answer = asked is not None and asked.alive and self.member.ready()
         if self.running is asked:  # not restarted while we were asking
             self.healthy = answer if asked is not None and (answer or self.healthy is not None) else None
+        return self.healthy != before
 
     def status(self) -> ChildStatus:
-        pid = self.running.pid if self.running is not None else 0
         return ChildStatus(
             name=self.name,
-            pid=pid,
-            born=(birth(pid) or 0) if pid else 0,
+            pid=self.running.pid if self.running is not None else 0,
+            born=self._born if self.running is not None else 0,
             port=self.member.port,
             state=self._state(),
             restarts=self.restarts,
@@ -87,10 +94,14 @@ class Child:
 
 
 class Watch:
-    """Looks at the children in a thread of its own: a hanging one does not delay the restart of others."""
+    """Looks at the children in a thread of its own: a hanging one does not delay the restart of others.
 
-    def __init__(self, children: Sequence[Child]) -> None:
+    `tell` is called when one of them became ready or ceased to be.
+    """
+
+    def __init__(self, children: Sequence[Child], tell: Callable[[], None]) -> None:
         self._children = children
+        self._tell = tell
         self._over = Event()
         self._thread = Thread(target=self._run, name="watch", daemon=True)
 
@@ -106,5 +117,6 @@ class Watch:
             for child in list(self._children):
                 pause = LOOK_EVERY_WHEN_READY if child.healthy else LOOK_EVERY
                 if time.monotonic() - looked.get(child.name, 0.0) >= pause:
-                    child.look()
+                    if child.look():
+                        self._tell()
                     looked[child.name] = time.monotonic()

@@ -62,13 +62,15 @@ def status(
     layout = state_layout()
     found = read_status(layout)
     if found is None or not is_supervised(layout):
-        console.print(f"The fleet is not running (state in {layout.root}). Start it with: erp up")
+        console.print(f"The fleet is not running (state in {layout.root}). Start it with: erp up", soft_wrap=True)
+        if found is not None and found.phase == "failed":
+            console.print(Text(f"The last start failed: {found.message}", style="red"), soft_wrap=True)
         raise typer.Exit(NOT_RUNNING)
     if as_json:
         print(json.dumps(_facts(found)))
     else:
         console.print(_table(found))
-        console.print(_summary(layout, found))
+        console.print(_summary(layout, found), soft_wrap=True)  # what is to be copied stays in one line
     if found.phase != "running" or any(child.state != "ready" for child in found.children):
         raise typer.Exit(1)
 
@@ -87,9 +89,10 @@ def logs(
         console.print(f"No log of {', '.join(unknown) or 'anything'}. There are: {', '.join(files) or 'none'}")
         raise typer.Exit(1)
     chosen = {name: path for name, path in files.items() if not names or name in names}
+    width = max(map(len, chosen)) if len(chosen) > 1 else 0
     for name, path in chosen.items():
         for line in tail(path, lines).splitlines():
-            _print_line(name, line, len(chosen))
+            _print_line(name, line, width)
     if follow:
         _follow(chosen)
 
@@ -152,7 +155,7 @@ def bring_up(layout: Layout) -> FleetStatus:
     if found is None:
         last = read_status(layout)
         reason = last.message if last is not None and last.pid == process.pid else ""
-        console.print(Text(reason or tail(log), style="red"))
+        console.print(Text(reason or tail(log), style="red"), soft_wrap=True)
         raise typer.Exit(1)
     return found
 
@@ -264,11 +267,13 @@ def _span(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole % 60} s"
 
 
-def _print_line(name: str, line: str, many: int) -> None:
-    print(f"{name:<13} | {line}" if many > 1 else line)
+def _print_line(name: str, line: str, width: int) -> None:
+    """`width` of the column with the names; 0: there is only one."""
+    print(f"{name:<{width}} | {line}" if width else line)
 
 
 def _follow(files: dict[str, Path]) -> None:
+    width = max(map(len, files)) if len(files) > 1 else 0
     places = {name: path.stat().st_size for name, path in files.items()}
     try:
         while True:
@@ -278,9 +283,10 @@ def _follow(files: dict[str, Path]) -> None:
                 with path.open("rb") as file:
                     file.seek(start)
                     added = file.read(size - start)
-                places[name] = size
-                for line in added.decode(errors="replace").splitlines():
-                    _print_line(name, line, len(files))
+                whole = added[: added.rfind(b"\n") + 1]  # the rest of a line that is being written comes later
+                places[name] = start + len(whole)
+                for line in whole.decode(errors="replace").splitlines():
+                    _print_line(name, line, width)
             sys.stdout.flush()
             time.sleep(0.2)
     except KeyboardInterrupt:
@@ -291,5 +297,5 @@ def _guarded(action: Callable[[], None]) -> None:
     try:
         action()
     except LocalFleetError as failure:
-        console.print(Text(str(failure), style="red"))
+        console.print(Text(str(failure), style="red"), soft_wrap=True)
         raise typer.Exit(1) from None

@@ -27,11 +27,22 @@ def children_of(pid: int) -> list[int]:
 
 
 def reap_orphans(known: Collection[int]) -> None:
-    """Collect adopted descendants that ended; our own children are left to their `Popen`."""
-    for pid in children_of(os.getpid()):
-        if pid not in known:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
+    """Collect adopted descendants that ended; our own children are left to their `Popen`.
+
+    Stops at a child of our own that has just ended: whoever waits for it lets us see what is behind it.
+    """
+    while (ended := _ended_child()) is not None and ended not in known:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(ended, os.WNOHANG)
+
+
+def _ended_child() -> int | None:
+    """A child that ended and is still to be collected. One system call, however many processes there are."""
+    try:
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:  # none at all
+        return None
+    return None if found is None else found.si_pid
 
 
 def end_all_children(seconds: float = 10.0) -> None:

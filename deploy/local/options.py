@@ -18,6 +18,7 @@ OFFSETS = {
     "replica2": 534,
     "redis-core": 379,
     "redis-cache": 380,
+    "payments": 700,
 }
 API_OFFSET, WORKER_METRICS_OFFSET, COORDINATOR_METRICS_OFFSET, API_METRICS_OFFSET = 100, 200, 210, 300
 

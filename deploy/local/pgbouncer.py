@@ -12,6 +12,7 @@ from deploy.local.binaries import version_of
 from deploy.local.credentials import Credentials, write_private
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import Program
+from deploy.local.roles import DATABASE, SECOND
 
 PREPARED_SINCE = (1, 21)
 
@@ -31,6 +32,7 @@ class PgBouncer:
     pool_size: int = 24
     replica_pool_size: int = 16
     platform_pool_size: int = 10
+    second_pool_size: int = 8
 
     @property
     def prepares(self) -> bool:
@@ -88,6 +90,9 @@ class PgBouncer:
             self._database("erp", self.primary, self.pool_size),
             self._database("erp_platform", self.primary, self.platform_pool_size),
             *(self._database(f"erp_{one.name}", one, self.replica_pool_size) for one in self.replicas),
+            self._database(SECOND, self.primary, self.second_pool_size, SECOND),
+            self._database(f"{SECOND}_platform", self.primary, self.second_pool_size // 2, SECOND),
+            *(self._database(f"{SECOND}_{one.name}", one, self.second_pool_size, SECOND) for one in self.replicas),
         ]
         prepared = "max_prepared_statements = 200\n" if self.prepares else ""
         return (
@@ -101,6 +106,8 @@ class PgBouncer:
             "log_stats = 0\nignore_startup_parameters = extra_float_digits\n" + prepared
         )
 
-    def _database(self, alias: str, server: PostgresServer, size: int) -> str:
+    def _database(self, alias: str, server: PostgresServer, size: int, database: str = DATABASE) -> str:
         host = server.socket_folder or "127.0.0.1"
-        return f"{alias} = host={host} port={server.port} dbname=erp pool_size={size}\n"
+        # Below 1.21 clients cannot prepare; then each server connection prepares what the schema lists.
+        prepare = "" if self.prepares else " connect_query='SELECT prepare_statements()'"
+        return f"{alias} = host={host} port={server.port} dbname={database} pool_size={size}{prepare}\n"

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -25,6 +25,8 @@ READY_PATH = "/health/ready"
 THREADS = 4
 # Longer than nginx keeps an idle connection (30 s): the instance must not close one that is being reused.
 KEEP_ALIVE_SECONDS = 75
+#: What the caller's own environment decides, whatever the fleet would say.
+_CHOSEN = frozenset({"ERP_LOG_LEVEL", "ERP_PAYMENTS_URL"})
 GRACE_SECONDS = 20
 
 
@@ -68,8 +70,18 @@ class Plan:
             absent |= {"https", "http"}
         return {name: port for name, port in self.options.ports.items() if name not in absent}
 
-    def migration(self) -> Program:
-        return self._python("migrate", "migrate", ("-m", "db.migrations"))
+    def migrations(self) -> list[Program]:
+        """Bring each database to this build's schema."""
+        return self._as_owner("migrate", "db.migrations")
+
+    def registrations(self) -> list[Program]:
+        """List the statements an old pooler prepares on its server connections."""
+        return self._as_owner("statements", "workers.statements")
+
+    def _as_owner(self, name: str, module: str) -> list[Program]:
+        first = self._python(name, "migrate", ("-m", module))
+        told = {**first.environment, "ERP_DIRECT_DATABASE_URL": self.endpoints.second_owner_url}
+        return [first, replace(first, name=f"{name}-second", log=self.layout.log(f"{name}-second"), environment=told)]
 
     def applications(self) -> list[Member]:
         """API instances, one worker pool a queue, coordinators."""
@@ -77,6 +89,7 @@ class Plan:
             *(self._api(name) for name in self.options.api_names),
             *(self._worker(queue) for queue in QUEUES),
             *(self._coordinator(name) for name in self.options.coordinator_names),
+            self._payments(),
         ]
 
     def _api(self, name: str) -> Member:
@@ -110,9 +123,19 @@ class Plan:
         program = self._python(name, "coordinator", ("-m", "workers.coordinator"), port)
         return Member(program, lambda: answers(port), port)
 
+    def _payments(self) -> Member:
+        """The sandbox payment provider, on books of its own."""
+        port = self.options.ports["payments"]
+        program = self._python("payments", "sandbox", ("-m", "erp.sandbox.payments"))
+        ledger = self.layout.folder("payments", self.application) / "payments.sqlite3"
+        told = {"ERP_SANDBOX_PORT": str(port), "ERP_SANDBOX_LEDGER": str(ledger), "PYTHONUNBUFFERED": "1"}
+        # None of the application's passwords: it is a service of others.
+        return Member(replace(program, environment=told), lambda: answers(port), port)
+
     def _python(self, name: str, role: str, arguments: Sequence[str], metrics_port: int = 0) -> Program:
         told = self.endpoints.environment(name, role, public_url=self.url, metrics_port=metrics_port)
-        chosen = {key: value for key, value in self.options.passed_on.items() if key == "ERP_LOG_LEVEL"}
+        told.setdefault("ERP_PAYMENTS_URL", f"http://127.0.0.1:{self.options.ports['payments']}")
+        chosen = {key: value for key, value in self.options.passed_on.items() if key in _CHOSEN}
         return Program(
             name=name,
             command=(sys.executable, *arguments),

@@ -36,7 +36,7 @@ SETTINGS = {
     "max_slot_wal_keep_size": "'1GB'",  # a dead standby must not fill the disk
     "wal_receiver_status_interval": "'1s'",
     "wal_retrieve_retry_interval": "'500ms'",
-    "max_prepared_transactions": "0",
+    "max_prepared_transactions": "32",  # two-phase commit; a standby needs no less than its primary
     "idle_in_transaction_session_timeout": "'10s'",
     "tcp_user_timeout": "'5s'",
     "log_lock_waits": "on",

@@ -9,6 +9,8 @@ from deploy.local.credentials import Credentials
 from deploy.local.postgres import REPLICATION_ROLE, PostgresServer
 
 DATABASE = "erp"
+#: For tenants placed beside the first database. Here in the same cluster; to the application it is another server.
+SECOND = "erp_second"
 PLAIN = "LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE"
 
 
@@ -31,7 +33,8 @@ def create_roles(primary: PostgresServer, credentials: Credentials) -> None:
             if role not in known:
                 session.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
             _settle(session, role, password)
-        _create_database(session)
+        for database in (DATABASE, SECOND):
+            _create_database(session, database)
 
 
 def _settle(session: "psycopg.Connection[tuple[Any, ...]]", role: str, password: str) -> None:
@@ -43,10 +46,10 @@ def _settle(session: "psycopg.Connection[tuple[Any, ...]]", role: str, password:
     )
 
 
-def _create_database(session: "psycopg.Connection[tuple[Any, ...]]") -> None:
-    if session.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchall():
+def _create_database(session: "psycopg.Connection[tuple[Any, ...]]", database: str) -> None:
+    if session.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchall():
         return
-    name = sql.Identifier(DATABASE)
+    name = sql.Identifier(database)
     session.execute(sql.SQL("CREATE DATABASE {} OWNER erp_owner TEMPLATE template0").format(name))
     session.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
     session.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO erp_app, erp_platform").format(name))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from types import FrameType
 
+from deploy.local.bell import Bell
 from deploy.local.children import Child, Watch
 from deploy.local.descendants import end_all_children, reap_orphans
 from deploy.local.errors import LocalFleetError, StartFailed
@@ -19,7 +20,7 @@ from deploy.local.processes import Program, Running, await_ready, become_subreap
 from deploy.local.progress import Journal
 from deploy.local.status import supervision
 
-TICK = 0.25
+LONGEST_REST = 10.0  # nothing happens in between but that logs grow
 LOG_LIMIT = 32 * 1024 * 1024
 APPLICATION_SECONDS = 90.0
 ALREADY_RUNNING = 75
@@ -36,7 +37,8 @@ class Supervisor:
         self.plan = plan
         self.journal = journal
         self.children: list[Child] = []
-        self._watch = Watch(self.children)
+        self._bell = Bell()
+        self._watch = Watch(self.children, self._bell.ring)
         self._balanced: frozenset[int] = frozenset()
 
     def run(self) -> None:
@@ -44,12 +46,13 @@ class Supervisor:
         become_subreaper()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._requested)
+        self._bell.listen()
         try:
             self._bring_up()
             self.journal.phase("running")
             while True:
                 self._tend()
-                time.sleep(TICK)
+                self._bell.wait(self._rest())
         except StopRequested:
             pass
         finally:
@@ -66,14 +69,18 @@ class Supervisor:
                 self._launch(Member(server.program(), server.accepts, server.port))
         with step("PostgreSQL: primary and two standbys"):
             plan.cluster.bring_up(self._launch_database)
-        if plan.pooler is not None:
-            with step("PgBouncer"):
-                plan.pooler.configure()
-                self._launch_ready(Member(plan.pooler.program(), plan.pooler.accepts, plan.pooler.port))
         for child in self.children:
             self._await(child, 30.0)
         with step("Schema migrations"):
-            self._migrate()
+            for program in plan.migrations():
+                self._complete(program)
+        if plan.pooler is not None:
+            with step("PgBouncer"):
+                if not plan.pooler.prepares:
+                    for program in plan.registrations():
+                        self._complete(program)
+                plan.pooler.configure()
+                self._launch_ready(Member(plan.pooler.program(), plan.pooler.accepts, plan.pooler.port))
         with step("API instances, worker pools, coordinators"):
             started = [self._launch(member) for member in plan.applications()]
             for child in started:
@@ -105,7 +112,7 @@ class Supervisor:
         if program.name == cluster.primary.name:
             return Member(program, partial(cluster.primary.accepts, secret), cluster.primary.port)
         replica = next(one for one in cluster.replicas if one.name == program.name)
-        return Member(program, lambda: replica.accepts(secret) and replica.streams(secret), replica.port)
+        return Member(program, partial(replica.streams, secret), replica.port)
 
     def _await(self, child: Child, seconds: float) -> None:
         assert child.running is not None
@@ -113,13 +120,13 @@ class Supervisor:
         child.healthy = True
         self._report()
 
-    def _migrate(self) -> None:
-        program = self.plan.migration()
+    @staticmethod
+    def _complete(program: Program) -> None:
         child = Child(Member(program, lambda: True))
         running = child.start()
         code = running.process.wait()
         if code != 0:
-            raise StartFailed(f"the migrations ended with {code}:\n{tail(program.log)}")
+            raise StartFailed(f"`{program.name}` ended with {code}:\n{tail(program.log)}")
 
     # --- keeping up
 
@@ -131,6 +138,11 @@ class Supervisor:
         self._balance()
         self._cut_logs()
         self._report()
+
+    def _rest(self) -> float:
+        """Seconds until something is to be done that nobody rings for."""
+        now = time.monotonic()
+        return min(LONGEST_REST, *(child.rest(now) for child in self.children))
 
     def _balance(self) -> None:
         """Tell nginx which instances are ready, when that changed."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Date, Subquery, bindparam, cast, select
+from sqlalchemy import ColumnElement, Date, Numeric, Subquery, bindparam, case, cast, func, select
 
 from db.statement import TENANT, Bound
 from erp.accounting.accounts_repository import NAMED_ACCOUNTS, NamedAccount
@@ -15,7 +15,15 @@ from erp.kernel.errors import UnknownReference
 #: Accounts an invoice or payment line may not be booked on: they mean something to their documents.
 ALL_ROLES = frozenset(ROLES)
 
-__all__ = ["ALL_ROLES", "NamedAccount", "check_accounts", "named_accounts", "open_amount_of", "overdue_documents"]
+__all__ = [
+    "ALL_ROLES",
+    "NamedAccount",
+    "check_accounts",
+    "named_accounts",
+    "open_amount_of",
+    "open_receivables_of",
+    "overdue_documents",
+]
 
 
 def named_accounts(names: Iterable[str]) -> Bound[NamedAccount]:
@@ -50,6 +58,21 @@ def open_amount_of(document_id: ColumnElement[Any]) -> ColumnElement[Any]:
     return (
         select(open_items.c.open_amount)
         .where(open_items.c.tenant_id == TENANT, open_items.c.document_id == document_id)
+        .scalar_subquery()
+    )
+
+
+def open_receivables_of(party_id: ColumnElement[Any]) -> ColumnElement[Any]:
+    """What the party owes: open invoices less open credit notes, as a column."""
+    signed = case((open_items.c.direction == "debit", open_items.c.open_amount), else_=-open_items.c.open_amount)
+    return (
+        select(func.coalesce(func.sum(signed), cast(0, Numeric)))
+        .where(
+            open_items.c.tenant_id == TENANT,
+            open_items.c.party_id == party_id,
+            open_items.c.side == "receivable",
+            open_items.c.settled_on.is_(None),
+        )
         .scalar_subquery()
     )
 

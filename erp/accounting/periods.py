@@ -12,6 +12,7 @@ from erp.accounting.repository import (
     ADD_SNAPSHOT,
     CLOSE_GATE,
     DROP_SNAPSHOT,
+    FIRST_PERIOD,
     LOCK_PERIOD,
     MARK_SNAPSHOT,
     SET_PERIOD,
@@ -41,21 +42,25 @@ def months_from(first: date, months: int) -> list[tuple[date, date]]:
 
 
 async def create_periods(work: UnitOfWork, data: CreatePeriodsInput) -> PeriodsView:
-    """Open the months that do not exist yet."""
+    """Open the months that do not exist yet; the first one is there afterwards, made now or before."""
     spans = months_from(data.first_month, data.months)
-    [added] = await work.load(
+    added, [first] = await work.load(
         ADD_PERIODS(
             ids=[new_id() for _ in spans], starts=[start for start, _ in spans], ends=[end for _, end in spans]
-        )
+        ),
+        FIRST_PERIOD(start=spans[0][0]),
     )
     for period in added:
         work.publish(Event("period", period.id, 1, "period.created", _span(period)))
         work.audit("period.create", "period", period.id, after=_span(period))
-    return PeriodsView(data=[period_view(period) for period in added])
+    return PeriodsView(id=first.id, data=[period_view(period) for period in added])
 
 
 async def close_period(work: UnitOfWork, period_id: UUID, data: ClosePeriodInput) -> PeriodView:
-    """Close a period. Waits for the postings under way, which hold it FOR SHARE; later ones see it closed."""
+    """Close a period. Waits for the postings under way, which hold it FOR SHARE; later ones see it closed.
+
+    Its event sets the summing up of its balances going.
+    """
     return await _move(work, period_id, data.state, data.reason)
 
 
@@ -81,11 +86,6 @@ async def _move(work: UnitOfWork, period_id: UUID, state: str, reason: str) -> P
         f"period.{'reopen' if state == 'open' else 'close'}", "period", period_id,
         before={"state": before.state, "reason": before.reason}, after={"state": state, "reason": reason},
     )  # fmt: skip
-    if state != "open":
-        work.enqueue(
-            "trial_balance_snapshot", {"period_id": str(period_id)}, queue="low",
-            unique_key=f"trial_balance_snapshot:{period_id}:{after.version}",
-        )  # fmt: skip
     return period_view(after)
 
 

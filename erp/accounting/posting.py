@@ -22,7 +22,7 @@ from erp.accounting.errors import (
     PeriodClosed,
     RoundingTooLarge,
 )
-from erp.accounting.repository import ADD_ENTRY, ADD_LINES, OPEN_PERIOD, ROLES, PeriodRow, RoleRow
+from erp.accounting.repository import ADD_ENTRY, ADD_LINES, OPEN_PERIOD, ROLES, SHOWN_PERIOD, PeriodRow, RoleRow
 from erp.kernel.money import exponent, round_money
 from tenancy.work import UnitOfWork
 
@@ -36,6 +36,7 @@ __all__ = [
     "open_ledger",
     "rounded",
     "save_entry",
+    "shown_ledger_loads",
 ]
 
 Journal = Literal["sales", "purchases", "stock", "bank", "general"]
@@ -84,6 +85,11 @@ class Ledger:
 def ledger_loads(on: date) -> tuple[Bound[PeriodRow], Bound[RoleRow]]:
     """Put these first in the command's load: the period comes first in the global lock order."""
     return OPEN_PERIOD(on=on), ROLES()
+
+
+def shown_ledger_loads(on: date) -> tuple[Bound[PeriodRow], Bound[RoleRow]]:
+    """The same for a read that only shows what would be posted: nothing is locked."""
+    return SHOWN_PERIOD(on=on), ROLES()
 
 
 def open_ledger(

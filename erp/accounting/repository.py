@@ -95,22 +95,27 @@ _gate = func.hashtextextended(cast(TENANT, Text), 40)
 _on = cast(bindparam("on"), SqlDate)
 _holder = periods.alias("holder")
 
-#: FOR SHARE: a period cannot be closed under a posting. A row whose closing commits while we wait drops out
-#: (the state is read again under the lock) and the next open period takes its place.
-OPEN_PERIOD: Statement[PeriodRow] = Statement(
+_open_period = (
     select(
         periods.c.id,
         periods.c.start_date,
         periods.c.end_date,
         exists().where(_holder.c.tenant_id == TENANT, _holder.c.start_date <= _on, _holder.c.end_date >= _on),
     )
-    .select_from(func.pg_advisory_xact_lock_shared(_gate).alias("gate"), periods)
     .where(periods.c.tenant_id == TENANT, periods.c.end_date >= _on, periods.c.state == "open")
     .order_by(periods.c.start_date)
     .limit(1)
-    .with_for_update(read=True, of=periods),
+)
+#: FOR SHARE: a period cannot be closed under a posting. A row whose closing commits while we wait drops out
+#: (the state is read again under the lock) and the next open period takes its place.
+OPEN_PERIOD: Statement[PeriodRow] = Statement(
+    _open_period.select_from(func.pg_advisory_xact_lock_shared(_gate).alias("gate"), periods).with_for_update(
+        read=True, of=periods
+    ),
     PeriodRow,
 )
+#: The same without a lock, for what is only looked at.
+SHOWN_PERIOD: Statement[PeriodRow] = Statement(_open_period, PeriodRow)
 
 ROLES: Statement[RoleRow] = Statement(
     select(account_roles.c.role, account_roles.c.account_code).where(account_roles.c.tenant_id == TENANT), RoleRow
@@ -131,6 +136,13 @@ SET_PERIOD: Statement[tuple[()]] = Statement(
     .values(
         state=bindparam("new_state"), reason=bindparam("new_reason"), snapshot_at=None, version=periods.c.version + 1
     )
+)
+
+FIRST_PERIOD: Statement[PeriodState] = Statement(
+    select(*(periods.c[name] for name in PeriodState._fields)).where(
+        periods.c.tenant_id == TENANT, periods.c.start_date == bindparam("start", type_=SqlDate)
+    ),
+    PeriodState,
 )
 
 _month = rows_of(ids=Uuid, starts=SqlDate, ends=SqlDate)

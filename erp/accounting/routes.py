@@ -72,7 +72,7 @@ CREATE_ENTRY = Command(
 )
 REVERSE_ENTRY = Command(
     "journal_entries.reverse", service.reverse_entry, "ledger:write", ReverseEntryInput,
-    status=201, target=True, key="required",
+    status=201, target=True, key="required", made_in="/v1/journal-entries",
 )  # fmt: skip
 COMMANDS = (
     CREATE_ACCOUNT, UPDATE_ACCOUNT, CREATE_PERIODS, CLOSE_PERIOD, REOPEN_PERIOD, CREATE_ENTRY, REVERSE_ENTRY,

@@ -78,8 +78,9 @@ class PeriodView(Struct, frozen=True, kw_only=True):
 
 
 class PeriodsView(Struct, frozen=True, kw_only=True):
-    """The periods that were created; those that existed before are not among them."""
+    """The periods that were created; those that existed before are not among them. `id`: the first month's."""
 
+    id: UUID
     data: list[PeriodView]
 
 

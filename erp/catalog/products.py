@@ -75,7 +75,7 @@ def product_view(row: ProductRow) -> ProductView:
     values = _loaded(row)._asdict()
     for name in _DECIMALS:
         if values[name] is not None:
-            values[name] = quantity_text(values[name]) if name == "reorder_point" else format(values[name], "f")
+            values[name] = quantity_text(values[name])
     values["units"] = [
         ProductUnit(unit=code, numerator=int(numerator), denominator=int(denominator))
         for code, numerator, denominator in values["units"]

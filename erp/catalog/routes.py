@@ -7,6 +7,7 @@ from litestar import Router, get, patch, post
 
 from erp.catalog import service
 from erp.catalog.categories import category_view
+from erp.catalog.configuration import CACHE_TTL_PRODUCT
 from erp.catalog.products import product_view
 from erp.catalog.queries import CATEGORIES, CATEGORY, PRODUCT, PRODUCTS, UNIT, UNITS
 from erp.catalog.schemas import (
@@ -22,10 +23,12 @@ from erp.catalog.schemas import (
 )
 from erp.catalog.units import unit_view
 from erp.http.answers import Reply
+from erp.http.cached import show_cached
 from erp.http.commands import Command, perform, read, show
 from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
 from erp.kernel.errors import NotFound
+from tenancy.cache.entries import record
 
 READ = "products:read"
 WRITE = "products:write"
@@ -107,16 +110,16 @@ async def update_product(request: ApiRequest, product_id: UUID, data: UpdateProd
 
 @get("/products/{product_id:uuid}", summary="Read a product", tags=["Products"])
 async def get_product(request: ApiRequest, product_id: UUID) -> Reply[ProductView]:
-    [found] = await read(request, READ, PRODUCT(product_id=product_id))
-    if not found:
-        raise NotFound(product_id=str(product_id))
-    return show(product_view(found[0]))
+    return await show_cached(
+        request, READ, record("product", product_id), CACHE_TTL_PRODUCT, PRODUCT(product_id=product_id),
+        product_view, product_id=str(product_id),
+    )  # fmt: skip
 
 
 @get("/products", summary="List products", tags=["Products"], opt={"listing": PRODUCTS})
 async def list_products(request: ApiRequest) -> Reply[Page[ProductView]]:
     """Search by the beginning of the name with `search`, or filter by code, category, bar code and more."""
-    page: Reply[Any] = await list_page(request, READ, PRODUCTS, product_view)
+    page: Reply[Any] = await list_page(request, READ, PRODUCTS, product_view, cached=("product", CACHE_TTL_PRODUCT))
     return page
 
 

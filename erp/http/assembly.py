@@ -12,6 +12,7 @@ from erp.http.batch import batch_router
 from erp.http.bulk import bulk_router
 from erp.http.commands import Command
 from erp.http.dto import JsonBody
+from erp.http.front import front_router
 from erp.http.gate import Gate, GatePolicy
 from erp.http.openapi import openapi_config
 from erp.http.problems import answer_exception
@@ -34,7 +35,10 @@ def assemble(
     for command in commands:
         if by_name.setdefault(command.name, command) is not command:
             raise ValueError(f"two commands are named {command.name}")
-    own = [health.router, catalogue.router, docs.router, batch_router(by_name), bulk_router(by_name)]
+    own = [
+        front_router(version), health.router, catalogue.router, docs.router, batch_router(by_name),
+        bulk_router(by_name),
+    ]  # fmt: skip
     with warnings.catch_warnings():
         # Handlers say `note_id: UUID`, which the next major version wants marked; ours is pinned below it.
         warnings.simplefilter("ignore", LitestarDeprecationWarning)

@@ -142,9 +142,10 @@ async def _run(steps: list[_Step], work: UnitOfWork) -> BatchView:
             data = step.data if step.data is not None else _decode(command, _resolved(asked.data, results))
             target = _target(asked.target, results)
             work.expected_version = asked.if_match
-            view = await command.bind(target, data)(work)
-            # What it queued goes out now: a rule it breaks shows while it is known whose it is.
-            await work.load()
+            with located("/data", fields_only=True):
+                view = await command.bind(target, data)(work)
+                # What it queued goes out now: a rule it breaks shows while it is known whose it is.
+                await work.load()
         results.append(BatchResult(command.name, command.status if view is not None else 204, view))
     return BatchView(results)
 

@@ -18,7 +18,7 @@ from erp.http.body import MAX_BODY, BodyDecoder
 from erp.http.commands import Command, answer_reply, problem_answer
 from erp.http.errors import InternalError, PayloadTooLarge, UnsupportedMediaType
 from erp.http.idempotency import idempotency_of
-from erp.http.located import located, placed
+from erp.http.located import located, moved, placed
 from erp.http.ndjson import Line, read_lines
 from erp.http.parameters import refuse_unknown_parameters
 from erp.http.problems import as_refusal, problem_body, record_defect
@@ -112,7 +112,13 @@ def _check_headers(request: ApiRequest) -> None:
         raise UnsupportedMediaType("The body must be application/x-ndjson in UTF-8, not compressed.")
 
 
-def _created(view: Any) -> Answer:
+def row_identity(command: Command, row: BulkRow) -> Idempotency:
+    """The key and fingerprint of a row, by whichever way it comes in: streamed here or imported."""
+    fingerprint = sha256(command.name.encode() + b"\n" + _canonical(row.data)).digest()
+    return Idempotency(f"bulk:{command.resource}:{row.key}", fingerprint)
+
+
+def row_answer(view: Any) -> Answer:
     """What is stored for a replay: the id alone, for a document may have thousands of lines."""
     return Answer(201, _encode(view.id))
 
@@ -158,12 +164,13 @@ class _Bulk:
         return _decode_row(line.content)
 
     async def _run(self, row: BulkRow, data: msgspec.Struct) -> Answer:
-        command = self._command
-        fingerprint = sha256(command.name.encode() + b"\n" + _canonical(row.data)).digest()
-        idempotency = Idempotency(f"bulk:{command.resource}:{row.key}", fingerprint)
-        return await self._request.database.answer(
-            self._request.caller, command.bind(None, data), _created, idempotency, None, self._stored
-        )
+        command, identity = self._command, row_identity(self._command, row)
+        try:
+            return await self._request.database.answer(
+                self._request.caller, command.bind(None, data), row_answer, identity, None, self._stored_row
+            )
+        except DomainError as refusal:
+            raise moved(refusal, "/data") from refusal.__cause__
 
     def _refused(self, line: Line, key: str | None, error: Exception) -> tuple[bytes, bool]:
         refusal = as_refusal(error)
@@ -174,6 +181,9 @@ class _Bulk:
 
     def _problem(self, refusal: DomainError) -> msgspec.Raw:
         return msgspec.Raw(problem_body(refusal, self._path, self._correlation_id))
+
+    def _stored_row(self, refusal: DomainError) -> Answer:
+        return problem_answer(moved(refusal, "/data"), self._path, self._correlation_id)
 
     def _stored(self, refusal: DomainError) -> Answer:
         return problem_answer(placed(refusal), self._path, self._correlation_id)
@@ -198,7 +208,7 @@ class _Bulk:
         async def run(work: UnitOfWork) -> list[bytes]:
             answers = []
             for number, key, data in rows:
-                with located("/data", line=number):
+                with located("/data", fields_only=True, line=number):
                     view = await self._command.bind(None, data)(work)
                     # What it queued goes out now: a rule it breaks shows while it is known whose it is.
                     await work.load()

@@ -3,22 +3,16 @@
 import inspect
 from functools import cache
 from html import escape
-from typing import Any
 
 import msgspec
 from litestar import Router, get
 
 from db.errors import DomainError
+from erp.http import balancer as _declares  # noqa: F401  # its problems are looked up by code
 from erp.http.answers import Reply
+from erp.http.pages import marked, page, wants_html
 from erp.http.request import ApiRequest
 from erp.kernel.errors import NotFound
-
-_HTML = b"text/html; charset=utf-8"
-_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width"><style>
-body{{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#1c2430}}
-code{{background:#eef1f5;padding:.1rem .3rem;border-radius:.2rem}}td,th{{text-align:left;padding:.2rem .8rem .2rem 0}}
-</style></head><body>{content}</body></html>"""
 
 
 class ProblemView(msgspec.Struct, frozen=True):
@@ -73,33 +67,17 @@ def _catalogue() -> dict[str, ProblemView]:
     return {code: describe(error) for code, error in problem_classes().items()}
 
 
-def _wants_html(request: ApiRequest) -> bool:
-    accept = request.headers.get("accept", "")
-    html, plain = accept.find("text/html"), accept.find("json")
-    return html >= 0 and (plain < 0 or html < plain)
-
-
-def _marked(text: str) -> str:
-    """Escaped, with `code` spans."""
-    parts = escape(text).split("`")
-    return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))
-
-
-def _page(title: str, content: str) -> Reply[Any]:
-    return Reply(_PAGE.format(title=escape(title), content=content).encode(), media=_HTML)
-
-
 @get("/problems", summary="List the problems of this API", tags=["Problems"], security=[{}])
 async def list_problems(request: ApiRequest) -> Reply[ProblemList]:
     entries = list(_catalogue().values())
-    if not _wants_html(request):
+    if not wants_html(request):
         return Reply(msgspec.json.encode(ProblemList(entries)))
     rows = "".join(
         f'<tr><td><a href="/problems/{e.code}"><code>{e.code}</code></a></td><td>{e.status}</td>'
         f"<td>{escape(e.title)}</td></tr>"
         for e in entries
     )
-    return _page("Problems", f"<h1>Problems</h1><table><tr><th>Code<th>Status<th>Title</tr>{rows}</table>")
+    return page("Problems", f"<h1>Problems</h1><table><tr><th>Code<th>Status<th>Title</tr>{rows}</table>")
 
 
 @get("/problems/{code:str}", summary="Explain a problem", tags=["Problems"], security=[{}])
@@ -107,13 +85,13 @@ async def show_problem(request: ApiRequest, code: str) -> Reply[ProblemView]:
     entry = _catalogue().get(code)
     if entry is None:
         raise NotFound("There is no problem with this code.")
-    if not _wants_html(request):
+    if not wants_html(request):
         return Reply(msgspec.json.encode(entry))
     retry = "Yes, repeat it unchanged." if entry.retryable else "No, not unchanged."
-    return _page(
+    return page(
         entry.title,
         f"<h1>{escape(entry.title)}</h1><p><code>{entry.code}</code>, status {entry.status}</p>"
-        f"<h2>Meaning</h2><p>{_marked(entry.meaning)}</p><h2>How to fix</h2><p>{_marked(entry.remedy)}</p>"
+        f"<h2>Meaning</h2><p>{marked(entry.meaning)}</p><h2>How to fix</h2><p>{marked(entry.remedy)}</p>"
         f'<h2>Worth repeating?</h2><p>{retry}</p><p><a href="/problems">All problems</a></p>',
     )
 

@@ -38,7 +38,8 @@ class Command:
 
     `run` is called as `run(work)`, then the target's id when `target`, then the input when there is one;
     the view it returns becomes the answer (None: no content). `key`: whether an Idempotency-Key is required
-    (money and stock) or accepted. `match`: whether If-Match is required, accepted or makes no sense.
+    (money and stock) or accepted. `match`: whether If-Match is required, accepted or makes no sense. `made_in`:
+    the collection where what it makes is found, when that is not the path it is posted to.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Command:
     target: bool = False
     key: KeyRule = "accepted"
     match: MatchRule = "none"
+    made_in: str | None = None
     decode: BodyDecoder[Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -57,6 +59,11 @@ class Command:
     @property
     def resource(self) -> str:
         return self.name.partition(".")[0]
+
+    @property
+    def tells_location(self) -> bool:
+        """Whether it answers with the address of what it made."""
+        return self.status == 201 and (self.made_in is not None or not self.target)
 
     def bind(self, target: UUID | None, data: msgspec.Struct | None) -> Callable[[UnitOfWork], Awaitable[Any]]:
         """The command as a function of the unit of work alone. Raises MissingField for a required input."""
@@ -90,7 +97,7 @@ async def perform(
     path, correlation_id = request.scope["path"], caller.correlation_id
 
     def encode(view: Any) -> Answer:
-        return view_answer(view, command.status, path if command.status == 201 and not command.target else None)
+        return view_answer(view, command.status, (command.made_in or path) if command.tells_location else None)
 
     def encode_error(error: DomainError) -> Answer:
         return problem_answer(error, path, correlation_id)

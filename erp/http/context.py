@@ -1,6 +1,6 @@
 """What the gate learned about one request, before any route knows of it."""
 
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from erp.http.services import Services
 from tenancy.admission import Admission
@@ -13,7 +13,7 @@ SCOPE_KEY: Final = "erp"
 SINGLE_HEADERS: Final = frozenset(
     {
         b"authorization", b"content-type", b"content-encoding", b"content-length", b"idempotency-key", b"if-match",
-        b"consistency-token", b"x-correlation-id", b"x-request-id", b"traceparent",
+        b"consistency-token", b"x-correlation-id", b"x-request-id", b"traceparent", b"request-timeout",
     }
 )  # fmt: skip
 
@@ -40,4 +40,5 @@ class RequestContext:
 
 
 def context_of(scope: Any) -> RequestContext:
-    return cast(RequestContext, scope[SCOPE_KEY])
+    context: RequestContext = scope[SCOPE_KEY]
+    return context

@@ -1,6 +1,6 @@
 """What the OpenAPI document says of an operation beyond its own types."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,12 +122,12 @@ def _parameters(method: str, declared: Declared, public: bool) -> list[Json]:
         found.append({**_KEY, "required": command.key == "required"})
         if command.match != "none":
             found.append({**_MATCH, "required": command.match == "required"})
-    elif method == "post":
+    elif method == "post" and "reads" not in declared.options:
         found.append({**_KEY, "required": declared.options.get("key") == "required"})
     elif not public:
         found.append(_TOKEN)
     if listing is not None:
-        found += _listing_parameters(listing)
+        found += _listing_parameters(listing, declared.options.get("required", ()))
     return found
 
 
@@ -135,10 +135,10 @@ def _query(name: str, description: str, schema: Json) -> Json:
     return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
 
 
-def _listing_parameters(listing: Listing[Any]) -> list[Json]:
+def _listing_parameters(listing: Listing[Any], required: Collection[str]) -> list[Json]:
     orders = [order for name in listing.sorts for order in (name, f"-{name}")]
     return [
-        *(_filter(parameter) for parameter in listing.parameters.values()),
+        *(_filter(parameter, parameter.name in required) for parameter in listing.parameters.values()),
         _query("sort", "Order; a minus means descending.", {"enum": orders, "default": listing.default}),
         _query("limit", "Records per page.", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 50}),
         _query("cursor", "`next_cursor` of the page before, with the same filters and sort.", _STRING),
@@ -149,8 +149,10 @@ def _listing_parameters(listing: Listing[Any]) -> list[Json]:
     ]
 
 
-def _filter(parameter: Parameter) -> Json:
-    return _query(parameter.name, parameter.description, msgspec.json.schema(parameter.kind))
+def _filter(parameter: Parameter, required: bool) -> Json:
+    return {
+        **_query(parameter.name, parameter.description, msgspec.json.schema(parameter.kind)), "required": required,
+    }  # fmt: skip
 
 
 def _lines(row: type[msgspec.Struct]) -> Json:
@@ -177,7 +179,7 @@ def _describe_success(responses: Json, declared: Declared) -> None:
     headers = ["X-Correlation-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"]
     if command is not None:
         headers += ["ETag", "Consistency-Token", "Idempotency-Replayed"]
-        headers += ["Location"] if command.status == 201 and not command.target else []
+        headers += ["Location"] if command.tells_location else []
     answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
     responses[success] = answer
 

@@ -40,6 +40,10 @@ class Entry:
     def __init__(self, services: Services, limits: Limits) -> None:
         self._services = services
         self._proven: OrderedDict[bytes, float] = OrderedDict()
+        self.limit_by(limits)
+
+    def limit_by(self, limits: Limits) -> None:
+        """Let in so many a minute from now on; what was counted so far counts on."""
 
         @lru_cache(maxsize=16_384)
         def of_caller(tenant_id: UUID, principal_id: UUID, kind: str, address: str) -> tuple[Limit, ...]:
@@ -79,6 +83,7 @@ class Entry:
             raise
         caller = replace(credential.caller, address=context.address, correlation_id=context.correlation_id)
         context.caller = caller
+        self._services.usage.note(caller)
         return caller
 
     async def admit_stranger(self, context: RequestContext) -> None:

@@ -19,8 +19,9 @@ from erp.http.errors import InternalError
 from erp.http.problems import as_refusal, problem_reply, record_defect
 from erp.http.services import Services
 from erp.http.turns import Turns
-from erp.http.wire import Proxies, correlation_id, read_headers
+from erp.http.wire import Proxies, allowed_seconds, correlation_id, read_headers
 from erp.kernel.errors import NotFound
+from fleet.deadline import Deadline
 from fleet.metrics import http_requests_in_flight, observe_request
 from fleet.scope import Scope as Identifiers
 from fleet.scope import enter_scope, leave_scope
@@ -28,7 +29,8 @@ from fleet.tracing import extract, span, valid_traceparent
 
 #: Answered without a caller, a limit or a turn: probes must see this process, not its load.
 _PROBES = frozenset({"/health/live", "/health/ready"})
-_PUBLIC = ("/problems", "/schema", "/docs")
+_PUBLIC = frozenset({"/", "/problems", "/schema", "/docs"}) | _PROBES
+_BELOW_PUBLIC = ("/problems/", "/schema/", "/docs/")
 _READING = frozenset({"GET", "HEAD", "options"})
 
 _ALWAYS: Headers = [
@@ -58,7 +60,7 @@ def is_public(path: str) -> bool:
 
     Nothing depends on this alone: a route that needs a caller asks for one and gets 401 when there is none.
     """
-    return path in _PROBES or any(path == start or path.startswith(start + "/") for start in _PUBLIC)
+    return path in _PUBLIC or path.startswith(_BELOW_PUBLIC)
 
 
 class _Exchange:
@@ -104,6 +106,10 @@ class Gate:
         self._entry = Entry(services, policy.limits)
         self.turns = Turns(policy.concurrency, queue=policy.queue, wait=policy.queue_wait)
 
+    def limit_by(self, limits: Limits) -> None:
+        """Let in so many a minute from the next request on."""
+        self._entry.limit_by(limits)
+
     def lifespan(self) -> AbstractAsyncContextManager[None]:
         """Start-up and shutdown of the application behind the gate, where no server sends them."""
         app: Any = self._app
@@ -135,15 +141,20 @@ class Gate:
         headers = context.headers = read_headers(scope["headers"])
         context.address = self._proxies.address(scope, headers)
         path: str = scope["path"]
+        if scope["method"] == "OPTIONS":
+            # No route has it; Litestar would invent one that forgets other routes of the same path.
+            scope["method"] = "options"
         if path in _PROBES:
             await self._app(scope, receive, exchange.send)
             return
         if not path.isprintable():
             # Control and invisible characters are no part of any route; %00 would reach the database.
             raise NotFound("There is nothing under this path.")
-        if scope["method"] == "OPTIONS":
-            # No route has it; Litestar would invent one that forgets other routes of the same path.
-            scope["method"] = "options"
+        with Deadline(allowed_seconds(headers)):
+            await self._in_turn(scope, receive, exchange)
+
+    async def _in_turn(self, scope: Any, receive: Receive, exchange: _Exchange) -> None:
+        context, path = exchange.context, scope["path"]
         writing = scope["method"] not in _READING
         await self.turns.enter(writing=writing)
         try:

@@ -5,7 +5,7 @@ Every combination of sort order, filters and cursor is one statement, compiled w
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -14,12 +14,16 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, select, tuple_
 
 from db.statement import Bound, Statement
 from erp.http.answers import Reply
+from erp.http.cached import through_cache
 from erp.http.commands import encode_json, read_rows
 from erp.http.filters import Filter, Parameter, wire_type
 from erp.http.parameters import query_of, unknown_parameter
 from erp.http.request import ApiRequest
 from erp.http.views import record_of
 from erp.kernel.errors import Invalid, InvalidCursor, LimitExceeded, UnknownField
+from erp.kernel.paging import CursorCodec
+from fleet.configuration.keys import Key
+from tenancy.cache.entries import listed
 
 R = TypeVar("R")
 V = TypeVar("V")
@@ -90,6 +94,9 @@ class Listing(Generic[R]):
         }
         if self.default.lstrip("-") not in self.sorts:
             raise ValueError(f"{self.default} is not one of the sort orders")
+        for after in (False, True):  # what most clients ask is known at import, the rest when asked for
+            shape = Shape(self.default, (), after)
+            self._variants[shape] = Statement(self._page(shape))
 
     def __deepcopy__(self, memo: object) -> "Listing[R]":
         """Itself: a constant of its module, which Litestar would copy with every router."""
@@ -122,7 +129,7 @@ class Listing(Generic[R]):
         return Asked(
             shape=Shape(sort, tuple(used), cursor is not None),
             values=values,
-            limit=_limit(query.get("limit")),
+            limit=read_limit(query.get("limit")),
             cursor=cursor,
             count=_count(query.get("count")),
             fields=_fields(query.get("fields"), fields_of),
@@ -145,7 +152,7 @@ class Listing(Generic[R]):
         if found is None:
             if len(self._variants) >= _MAX_VARIANTS:
                 self._variants.clear()
-            found = self._variants[shape] = Statement(self._page(shape))
+            found = self._variants[shape] = Statement(self._page(shape), register=False)
         return found
 
     def _page(self, shape: Shape) -> Select[Any]:
@@ -169,12 +176,12 @@ class Listing(Generic[R]):
             if len(self._counts) >= _MAX_VARIANTS:
                 self._counts.clear()
             rows = self._filtered(names).order_by(None).subquery()
-            found = self._counts[names] = Statement(select(func.count()).select_from(rows))
+            found = self._counts[names] = Statement(select(func.count()).select_from(rows), register=False)
         return found
 
     def estimating(self, names: tuple[str, ...], values: dict[str, Any]) -> Bound[Any]:
         """The planner's guess for the same rows: free, however many there are."""
-        rows = Statement(self._filtered(names).order_by(None))(**values)
+        rows = Statement(self._filtered(names).order_by(None), register=False)(**values)
         return Bound("EXPLAIN (FORMAT JSON) " + rows.sql, rows.parameters, None, rows.scoped)
 
     # -- cursors -------------------------------------------------------------------------------
@@ -189,11 +196,17 @@ class Listing(Generic[R]):
 
 
 async def list_page(
-    request: ApiRequest, permission: str, listing: Listing[R], view: Callable[[R], V], **parameters: Any
+    request: ApiRequest,
+    permission: str,
+    listing: Listing[R],
+    view: Callable[[R], V],
+    cached: tuple[str, Key[float]] | None = None,
+    **parameters: Any,
 ) -> Reply[Any]:
     """One page of the list for the caller. Raises Forbidden and what `Listing.parse` raises.
 
-    `parameters` are further SQL parameters of the listing's select (a parent's id from the path).
+    `cached`: the kind of record whose changes end a cached page, and how long one may live; pages with a count
+    are always read. `parameters` are further SQL parameters of the listing's select (a parent's id from the path).
     """
     caller = request.caller
     caller.require(permission)
@@ -205,9 +218,27 @@ async def list_page(
     if asked.cursor is not None:
         sealed = cursors.open(scope, asked.cursor)
         values["after_value"], values["after_key"] = listing.end(asked.shape.sort, sealed)
-    rows, *counts = await read_rows(
-        request, listing.statement(asked.shape)(**values), *_count_statement(listing, asked, parameters)
-    )
+    statements = (listing.statement(asked.shape)(**values), *_count_statement(listing, asked, parameters))
+    body = partial(_body, listing, asked, view, cursors, scope)
+    if cached is None or asked.count is not None:
+        return Reply(body(await read_rows(request, *statements)))
+
+    database = request.database
+
+    async def load(after: int | None) -> tuple[bytes, int]:
+        results, seen = await database.read_with_position(caller, *statements, consistency=after)
+        return body(results), seen
+
+    kind, ttl = cached
+    entry = listed(kind, b"\n".join((scope, encode_json([asked.limit, asked.cursor, asked.fields]))))
+    return Reply((await through_cache(request, entry, ttl, load)).value)
+
+
+def _body(
+    listing: Listing[R], asked: Asked, view: Callable[[R], Any], cursors: CursorCodec, scope: bytes, results: Any
+) -> bytes:
+    """The page as JSON, from its rows (one more than shown when there are more) and the count's."""
+    rows, *counts = results
     has_more = len(rows) > asked.limit
     shown = rows[: asked.limit]
     following = cursors.seal(scope, encode_json(shown[-1][-2:])) if has_more else None
@@ -217,7 +248,7 @@ async def list_page(
     page: Page[Any] = Page(data=views, has_more=has_more, next_cursor=following)
     if asked.count is not None:
         page = msgspec.structs.replace(page, count=_counted(counts[0]), count_kind=asked.count)
-    return Reply(encode_json(page))
+    return encode_json(page)
 
 
 def _count_statement(listing: Listing[Any], asked: Asked, parameters: dict[str, Any]) -> tuple[Bound[Any], ...]:
@@ -234,10 +265,11 @@ def _counted(rows: list[Any]) -> int:
     return int(found[0]["Plan"]["Plan Rows"] if isinstance(found, list) else found)
 
 
-def _limit(text: str | None) -> int:
+def read_limit(text: str | None) -> int:
+    """The `limit` parameter of a list. Raises Invalid, LimitExceeded."""
     if text is None:
         return DEFAULT_LIMIT
-    if not (text.isascii() and text.isdigit() and 0 < len(text) < 10 and int(text) > 0):
+    if not (text.isascii() and text.isdigit() and 0 < len(text) < 20 and int(text) > 0):
         raise Invalid("`limit` is a whole number from 1 to 200.", pointer="limit", source="query")
     if int(text) > MAX_LIMIT:
         raise LimitExceeded(f"A page has at most {MAX_LIMIT} records.", pointer="limit", maximum=MAX_LIMIT)

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 from typing import Any
 
 import msgspec
@@ -11,11 +12,13 @@ from litestar.types import Scope
 
 from db.errors import DomainError
 from erp.http.answers import Headers, Reply
-from erp.http.errors import BadRequest, InternalError, InvalidJson, MethodNotAllowed, PayloadTooLarge
+from erp.http.errors import BadRequest, InternalError, InvalidJson, MethodNotAllowed, MissingField, PayloadTooLarge
 from erp.kernel.errors import Invalid, NotFound
 from fleet.metrics import http_problems_total
 
 PROBLEM_JSON = b"application/problem+json"
+
+_MISSING = re.compile(r"Missing required (\w+) parameter '([^']+)'")
 
 _log = logging.getLogger("erp.http")
 _encode = msgspec.json.Encoder(enc_hook=str).encode
@@ -90,7 +93,9 @@ def _of_litestar(error: HTTPException) -> DomainError:
 
 
 def _of_validation(error: ValidationException) -> DomainError:
-    """A path or query parameter Litestar refused, or a required body that was not sent."""
+    """A path or query parameter Litestar refused, or a required one or a body that was not sent."""
+    if missing := _MISSING.match(error.detail):
+        return MissingField(f"The parameter `{missing[2]}` is required.", pointer=missing[2], source=missing[1])
     first: Any = error.extra[0] if isinstance(error.extra, list) and error.extra else {}
     name = str(first.get("key", ""))
     if name == "data":

@@ -9,6 +9,7 @@ from typing import Any
 
 from erp.http.context import SINGLE_HEADERS
 from erp.http.errors import BadRequest
+from fleet.deadline import LONGEST, InvalidTimeout, parse_timeout
 
 _CORRELATION = re.compile(rb"[A-Za-z0-9-]{8,64}")
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -32,11 +33,23 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 
 def correlation_id(headers: dict[bytes, bytes]) -> str:
-    """The client's id when it is harmless in logs and headers, else a new one."""
-    given = headers.get(b"x-correlation-id") or headers.get(b"x-request-id")
-    if given is not None and _CORRELATION.fullmatch(given):
-        return given.decode("ascii")
+    """The client's id when it is harmless in logs and headers, else a new one; nginx has the same rule."""
+    for name in (b"x-correlation-id", b"x-request-id"):
+        given = headers.get(name)
+        if given is not None and _CORRELATION.fullmatch(given):
+            return given.decode("ascii")
     return os.urandom(16).hex()
+
+
+def allowed_seconds(headers: dict[bytes, bytes]) -> float:
+    """How long the request may take: its Request-Timeout, else the longest there is. Raises BadRequest."""
+    given = headers.get(b"request-timeout")
+    if given is None:
+        return LONGEST
+    try:
+        return parse_timeout(given)
+    except InvalidTimeout as error:
+        raise BadRequest(str(error)) from None
 
 
 class Proxies:

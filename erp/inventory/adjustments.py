@@ -15,6 +15,7 @@ from erp.inventory.adjustment_repository import (
     AdjustmentLineRow,
     AdjustmentRow,
 )
+from erp.inventory.backdating import check_may_record_history
 from erp.inventory.facts import (
     LocationFacts,
     check_decimals,
@@ -35,16 +36,17 @@ from erp.inventory.stock import (
     Move,
     Pair,
     Stock,
-    arrived_later,
     ensure_levels,
+    numbered,
+    past_loads,
     post_moves,
     stock_loads,
+    stock_on,
     value_at,
 )
 from erp.kernel.money import money_text
 from erp.kernel.quantity import quantity_text
 from erp.kernel.text import decimal
-from erp.numbering.service import take
 from erp.pricing.facts import SellingFacts, selling_facts
 from tenancy.locks import stock_operation
 from tenancy.trail import Event
@@ -70,24 +72,25 @@ async def create_adjustment(work: UnitOfWork, data: CreateAdjustmentInput) -> Ad
     """Book the differences: Dr/Cr inventory adjustment at the moving average, found stock at its given cost.
 
     Raises InsufficientStock (reserved stock cannot be written off), CostUnknown, NotStocked, UnknownReference,
-    DateInFuture, PeriodClosed, Duplicate.
+    DateInFuture, BackdatedTooFar, BackdatedTooMuch, PeriodClosed, Duplicate, Forbidden (`history`).
     """
+    check_may_record_history(work, data.history)
     on = movement_date(work, data.date)
     named = sorted({line.location_id for line in data.lines if line.location_id is not None})
     products = sorted({line.product_id for line in data.lines})
     places, facts = await work.peek(locations_facts(named), selling_facts(products, on))
-    lines = _read(data.lines, places, facts)
+    lines = read_lines(data.lines, places, facts)
     pairs = [line.pair for line in lines]
     await stock_operation(work, pairs)
     ensure_levels(work, [line.pair for line in lines if line.quantity > 0])
-    periods, roles, levels, costs, later = await work.load(
-        *ledger_loads(on), *stock_loads(pairs), arrived_later(pairs, on)
+    periods, roles, levels, costs, *past = await work.load(
+        *ledger_loads(on), *stock_loads(pairs), *past_loads(work, pairs, on, history=data.history)
     )
     ledger = open_ledger(periods, roles, on, strict_date=data.strict_date)
-    stock = Stock(levels, costs, work.tenant.base_currency, later)
-    moves = _apply(stock, lines)
+    stock = await stock_on(work, ledger, pairs, levels, costs, past, history=data.history)
+    moves = apply_lines(stock, lines)
 
-    [number] = await take(work, ledger.date, "adjustment")
+    [number] = await numbered(work, ledger, stock, "adjustment")
     adjustment_id = new_id()
     entry_id = post_moves(
         work, ledger, stock, number=number, kind="adjustment", counter_role="@inventory_adjustment",
@@ -106,9 +109,10 @@ async def create_adjustment(work: UnitOfWork, data: CreateAdjustmentInput) -> Ad
     return adjustment_view(row, rows, work.tenant.base_currency)
 
 
-def _read(
+def read_lines(
     lines: Sequence[AdjustmentLineInput], places: Sequence[LocationFacts], facts: Sequence[SellingFacts]
 ) -> list[Difference]:
+    """Raises NotStocked, UnknownReference, LocationInactive, NoDefaultLocation, NotRepresentable."""
     known = {row.product_id: row for row in facts}
     found = []
     for index, line in enumerate(lines):
@@ -123,7 +127,7 @@ def _read(
     return found
 
 
-def _apply(stock: Stock, lines: Sequence[Difference]) -> list[Move]:
+def apply_lines(stock: Stock, lines: Sequence[Difference]) -> list[Move]:
     """One move a line, in order; everything written off is checked together first."""
     found = [Demand(*line.pair, line.quantity, pointer=line.pointer) for line in lines if line.quantity > 0]
     lost = [Demand(*line.pair, -line.quantity, pointer=line.pointer) for line in lines if line.quantity < 0]

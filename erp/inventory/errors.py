@@ -120,16 +120,38 @@ class DateInFuture(DomainError):
     status = 422
 
 
+class BackdatedTooFar(DomainError):
+    """Products of the document moved since its day, which is too long ago for their costs to follow.
+
+    Fix: date it `earliest` or later, raise the setting `inventory.max_backdate_days`, or record what is taken over
+    from another system as `history`, which leaves the costs of later issues alone.
+    """
+
+    code = "backdated-too-far"
+    title = "The document is dated too far back"
+
+
+class BackdatedTooMuch(DomainError):
+    """So much has moved since the document's day that the costs of it all cannot follow at once.
+
+    Fix: date it later, put fewer products on it, or record it as `history`.
+    """
+
+    code = "backdated-too-much"
+    title = "Too much has moved since the document's day"
+
+
 on_violation("stock_levels_on_hand_not_negative", InsufficientStock)
 on_violation("stock_levels_reserved_not_negative", ReservationClosed)
 on_violation("stock_levels_reserved_on_hand", InsufficientStock)
 on_violation("product_costs_quantity_not_negative", InsufficientStock)
-on_violation("locations_one_default", Duplicate, fields=["is_default"])
+on_violation("locations_one_default", Duplicate, fields=["is_default"], pointer="/is_default")
 on_violation("locations_default_is_active", LocationInUse)
 on_violation("warehouses_code_key", Duplicate, fields=["code"], pointer="/code")
 on_violation("warehouses_external_id_key", Duplicate, fields=["external_id"], pointer="/external_id")
 on_violation("locations_code_key", Duplicate, fields=["code"], pointer="/code")
 on_violation("locations_external_id_key", Duplicate, fields=["external_id"], pointer="/external_id")
 on_violation("locations_warehouse", UnknownReference, fields=["warehouse_id"], pointer="/warehouse_id")
+on_violation("stock_levels_location", UnknownReference, fields=["location_id"], pointer="/location_id")
 on_violation("reservations_external_id_key", Duplicate, fields=["external_id"], pointer="/external_id")
 on_violation("stock_adjustments_external_id_key", Duplicate, fields=["external_id"], pointer="/external_id")

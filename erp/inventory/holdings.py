@@ -4,20 +4,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
+from itertools import groupby
 from typing import Literal
 from uuid import UUID
 
 from db.identifiers import new_id
-from erp.accounting.posting import Posting
+from erp.accounting.posting import PeriodRow, Posting
+from erp.inventory.corrections import Correction
 from erp.inventory.errors import CostUnknown, Shortage, insufficient
 from erp.inventory.events import tell_if_low
-from erp.inventory.repository import ADD_MOVES, MOVE_COSTS, MOVE_LEVELS, CostRow, LaterRow, LevelRow
+from erp.inventory.hindsight import Effect, Holding, before, effects_of, share
+from erp.inventory.repository import ADD_MOVES, MOVE_COSTS, MOVE_LEVELS, CostRow, LaterRow, LevelRow, SinceRow
 from erp.kernel.money import EXACT, round_money
 from tenancy.work import UnitOfWork
 
 #: (product_id, location_id)
 Pair = tuple[UUID, UUID]
-MoveKind = Literal["receipt", "delivery", "return", "adjustment"]
+MoveKind = Literal["receipt", "delivery", "return", "adjustment", "correction"]
 
 ZERO = Decimal(0)
 _COST_QUANTUM = Decimal("1E-10")
@@ -70,17 +73,26 @@ class _Level:
 
 @dataclass(slots=True)
 class _Cost:
+    """`then`: the product at the end of an earlier day, and what it did `since`; None when nothing came after."""
+
     row: CostRow
-    quantity: Decimal
-    value: Decimal
+    now: Holding
     last: Decimal | None
+    then: Holding | None = None
+    since: Sequence[SinceRow] = ()
     moved: bool = False
+
+    @property
+    def basis(self) -> Holding:
+        """What issues are taken from: the product on the day of the document."""
+        return self.then or self.now
 
 
 class Stock:
     """Locked levels and costs, and what a command does to them. Pure until `save`.
 
-    `later`: rows of `arrived_later`, for a document dated in the past.
+    For a document dated in the past: `later` is what today's levels owe to later days, `since` the moves of later
+    days in their order, whose costs then follow (see `effects`).
     """
 
     def __init__(
@@ -89,14 +101,23 @@ class Stock:
         costs: Sequence[CostRow],
         currency: str,
         later: Sequence[LaterRow] = (),
+        since: Sequence[SinceRow] = (),
     ) -> None:
         self.currency = currency
         self.moves: list[Move] = []
         self._levels = {(row.product_id, row.location_id): _Level(row, row.on_hand, row.reserved) for row in levels}
-        self._costs = {row.product_id: _Cost(row, row.quantity, row.value, row.last_cost) for row in costs}
+        self._costs = {row.product_id: _Cost(row, Holding(row.quantity, row.value), row.last_cost) for row in costs}
+        self._effects: list[Effect] | None = None
+        #: For a late document: the period its correction is posted in, and that correction once it is decided.
+        self.periods: Sequence[PeriodRow] = ()
+        self.correction: Correction | None = None
         for row in later:
             if level := self._levels.get((row.product_id, row.location_id)):
                 level.later = row.quantity
+        for product_id, rows in groupby(since, key=lambda row: row.product_id):
+            cost = self._cost(product_id)
+            cost.since = list(rows)
+            cost.then = before(cost.row, cost.since)
 
     # -- questions -------------------------------------------------------------------------
 
@@ -115,13 +136,13 @@ class Stock:
         cost = self._costs.get(product_id)
         if cost is None:
             return None
-        return _per_unit(cost.value, cost.quantity) if cost.quantity else cost.last
+        return _per_unit(cost.basis.value, cost.basis.quantity) if cost.basis.quantity else cost.last
 
     def average_value(self, product_id: UUID, quantity: Decimal) -> Decimal:
-        """What `quantity` more would be worth at today's average. Raises CostUnknown."""
+        """What `quantity` more would be worth at the average of the day. Raises CostUnknown."""
         cost = self._costs.get(product_id)
-        if cost is not None and cost.quantity:
-            return self._share(cost, quantity)
+        if cost is not None and cost.basis.quantity:
+            return share(cost.basis, quantity, self.currency)
         if cost is None or cost.last is None:
             raise CostUnknown(product_id=str(product_id))
         return value_at(quantity, cost.last, self.currency)
@@ -173,7 +194,7 @@ class Stock:
         """
         self.require([Demand(product_id, location_id, quantity, reserved, pointer)], issue=True)
         level, cost = self._level(product_id, location_id), self._cost(product_id)
-        value = self._share(cost, quantity)
+        value = share(cost.basis, quantity, self.currency)
         level.on_hand -= quantity
         level.reserved -= reserved
         return self._moved(line_id, level, cost, -quantity, -value)
@@ -187,6 +208,22 @@ class Stock:
         return self._moved(line_id, level, cost, quantity, value)
 
     # -- results ---------------------------------------------------------------------------
+
+    @property
+    def late_moves(self) -> int:
+        """How many moves of later days `effects` goes through."""
+        return sum(len(cost.since) for cost in self._costs.values())
+
+    def effects(self) -> list[Effect]:
+        """What the moves of this document change of the costs of later issues. Ask when all moves are made."""
+        if self._effects is None:
+            self._effects = [
+                effect
+                for cost in self._costs.values()
+                if cost.moved and cost.then is not None
+                for effect in effects_of(cost.then, cost.since, self.currency)
+            ]
+        return self._effects
 
     def postings(self, counter_role: str) -> list[Posting]:
         """One line on @inventory for each move that has a value, in order, then the counter lines.
@@ -216,12 +253,15 @@ class Stock:
         self.save_levels(work)
         if not self.moves:
             return
+        for effect in self.effects():
+            self._correct(effect)
         costs = [cost for cost in self._costs.values() if cost.moved]
         work.save(
             MOVE_COSTS(
+                on=date,
                 products=[cost.row.product_id for cost in costs],
-                quantities=[cost.quantity - cost.row.quantity for cost in costs],
-                amounts=[cost.value - cost.row.value for cost in costs],
+                quantities=[cost.now.quantity - cost.row.quantity for cost in costs],
+                amounts=[cost.now.value - cost.row.value for cost in costs],
                 lasts=[cost.last for cost in costs],
             ),
             ADD_MOVES(
@@ -271,17 +311,19 @@ class Stock:
         except KeyError:
             raise RuntimeError(f"the cost of {product_id} was not loaded") from None
 
-    def _share(self, cost: _Cost, quantity: Decimal) -> Decimal:
-        if quantity == cost.quantity:
-            return cost.value
-        return round_money(EXACT.divide(EXACT.multiply(cost.value, quantity), cost.quantity), self.currency)
+    def _correct(self, effect: Effect) -> None:
+        cost = self._cost(effect.move.product_id)
+        cost.now.add(ZERO, effect.amount)
+        if cost.now.quantity:
+            cost.last = _per_unit(cost.now.value, cost.now.quantity)
 
     def _moved(self, line_id: UUID | None, level: _Level, cost: _Cost, quantity: Decimal, value: Decimal) -> Move:
-        cost.quantity += quantity
-        cost.value += value
+        cost.now.add(quantity, value)
+        if cost.then is not None:
+            cost.then.add(quantity, value)
         cost.moved = True
         unit_cost = _per_unit(value, quantity)
-        cost.last = _per_unit(cost.value, cost.quantity) if cost.quantity else unit_cost
+        cost.last = _per_unit(cost.now.value, cost.now.quantity) if cost.now.quantity else unit_cost
         move = Move(level.row.product_id, level.row.location_id, quantity, value, unit_cost, line_id)
         self.moves.append(move)
         return move

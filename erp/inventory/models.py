@@ -48,6 +48,7 @@ product_costs = Table(
     Column("quantity", Numeric),
     Column("value", Numeric),
     Column("last_cost", Numeric),
+    Column("last_on", Date),
     Column("version", Integer),
 )  # fmt: skip
 
@@ -130,4 +131,32 @@ stock_adjustment_lines = Table(
     Column("quantity", Numeric),
     Column("unit_cost", Numeric),
     Column("value", Numeric),
+)  # fmt: skip
+
+cost_corrections = Table(
+    "cost_corrections", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("number", Text),
+    Column("date", Date),
+    Column("accounting_date", Date),
+    Column("effective_from", Date),
+    Column("source_type", Text),
+    Column("source_id", Uuid),
+    Column("source_number", Text),
+    Column("currency", Text),
+    Column("value", Numeric),
+    Column("line_count", Integer),
+    Column("entry_id", Uuid),
+    Column("version", Integer),
+    Column("created_at", DateTime(timezone=True)),
+)  # fmt: skip
+
+cost_correction_lines = Table(
+    "cost_correction_lines", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("correction_id", Uuid, primary_key=True),
+    Column("move_id", Uuid, primary_key=True),
+    Column("product_id", Uuid),
+    Column("amount", Numeric),
 )  # fmt: skip

@@ -8,7 +8,15 @@ from db.statement import TENANT
 from erp.accounting.models import account_roles, journal_entries, journal_lines
 from erp.accounting.proof_check import Check, check, evidence_row
 from erp.inventory.history import inventory_account_balance
-from erp.inventory.models import product_costs, reservations, stock_adjustments, stock_levels, stock_moves
+from erp.inventory.models import (
+    cost_correction_lines,
+    cost_corrections,
+    product_costs,
+    reservations,
+    stock_adjustments,
+    stock_levels,
+    stock_moves,
+)
 from erp.numbering.audit import number_audit
 
 _ZERO = cast(0, Numeric)
@@ -181,6 +189,53 @@ NEVER_NEGATIVE = check(
     ).where(_days.c.left < 0),
 )
 
+_corrected = (
+    select(
+        cost_correction_lines.c.correction_id,
+        cost_correction_lines.c.product_id,
+        func.sum(cost_correction_lines.c.amount).label("amount"),
+    )
+    .where(cost_correction_lines.c.tenant_id == TENANT)
+    .group_by(cost_correction_lines.c.correction_id, cost_correction_lines.c.product_id)
+    .subquery("corrected")
+)
+_corrections = (
+    select(stock_moves.c.source_id, stock_moves.c.product_id, func.sum(stock_moves.c.value).label("amount"))
+    .where(stock_moves.c.tenant_id == TENANT, stock_moves.c.kind == "correction")
+    .group_by(stock_moves.c.source_id, stock_moves.c.product_id)
+    .subquery("corrections")
+)
+CORRECTIONS = check(
+    "cost-corrections",
+    "What a correction moves of a product's value is the sum over the issues it puts right.",
+    evidence_row(
+        "cost_corrections",
+        func.concat(
+            func.coalesce(_corrected.c.correction_id, _corrections.c.source_id),
+            "/",
+            func.coalesce(_corrected.c.product_id, _corrections.c.product_id),
+        ),
+        func.coalesce(_corrected.c.amount, _ZERO),
+        func.coalesce(_corrections.c.amount, _ZERO),
+    )
+    .select_from(
+        _corrected.join(
+            _corrections,
+            and_(
+                _corrections.c.source_id == _corrected.c.correction_id,
+                _corrections.c.product_id == _corrected.c.product_id,
+            ),
+            full=True,
+        )
+    )
+    .where(func.coalesce(_corrected.c.amount, _ZERO) != func.coalesce(_corrections.c.amount, _ZERO)),
+)
+CORRECTION_NUMBERS = check(
+    "correction-numbers",
+    "Numbers of cost corrections have no gap and no duplicate.",
+    number_audit("cost_correction", select(cost_corrections.c.number).where(cost_corrections.c.tenant_id == TENANT)),
+)
+
 NUMBERS = check(
     "adjustment-numbers",
     "Numbers of stock adjustments have no gap and no duplicate.",
@@ -195,5 +250,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     MOVES_POSTED,
     LINES_MOVED,
     NEVER_NEGATIVE,
+    CORRECTIONS,
     NUMBERS,
+    CORRECTION_NUMBERS,
 )

@@ -1,11 +1,12 @@
 """Write-side statements of stock: levels, costs and moves."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
+from sqlalchemy import Date as SqlDate
 from sqlalchemy import (
-    Date,
     Integer,
     Numeric,
     Text,
@@ -20,13 +21,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from db.statement import TENANT, Statement, any_of, rows_of
+from db.statement import TENANT, Bound, Statement, any_of, rows_of
 from erp.catalog.models import products
 from erp.inventory.models import (
+    cost_correction_lines,
     product_costs,
     stock_levels,
     stock_moves,
 )
+from erp.kernel.text import Date
 
 
 class LevelRow(NamedTuple):
@@ -42,12 +45,16 @@ class LevelRow(NamedTuple):
 
 
 class CostRow(NamedTuple):
-    """A product's stock over all locations, locked. `last_cost` survives when nothing is left."""
+    """A product's stock over all locations, locked. `last_cost` survives when nothing is left.
+
+    `last_on`: the day of its latest move.
+    """
 
     product_id: UUID
     quantity: Decimal
     value: Decimal
     last_cost: Decimal | None
+    last_on: Date | None = None
 
 
 class LaterRow(NamedTuple):
@@ -56,6 +63,18 @@ class LaterRow(NamedTuple):
     product_id: UUID
     location_id: UUID
     quantity: Decimal
+
+
+class SinceRow(NamedTuple):
+    """A move of a later day. `value` with what corrections have made of it since."""
+
+    id: UUID
+    product_id: UUID
+    location_id: UUID
+    date: Date
+    kind: str
+    quantity: Decimal
+    value: Decimal
 
 
 _pair = rows_of(products=Uuid, locations=Uuid)
@@ -85,8 +104,7 @@ _level_columns = (
     stock_levels.c.reserved, stock_levels.c.version, products.c.reorder_point,
 )  # fmt: skip
 
-#: Sorted by (product, location): every command locks levels in this order.
-LOCK_LEVELS: Statement[LevelRow] = Statement(
+_levels = (
     select(*_level_columns)
     .select_from(
         stock_levels.join(
@@ -99,17 +117,16 @@ LOCK_LEVELS: Statement[LevelRow] = Statement(
         tuple_(stock_levels.c.product_id, stock_levels.c.location_id).in_(select(*_pair.c)),
     )
     .order_by(stock_levels.c.product_id, stock_levels.c.location_id)
-    .with_for_update(of=stock_levels, key_share=True),
-    LevelRow,
 )
+#: Sorted by (product, location): every command locks levels in this order.
+LOCK_LEVELS: Statement[LevelRow] = Statement(_levels.with_for_update(of=stock_levels, key_share=True), LevelRow)
 
-LOCK_COSTS: Statement[CostRow] = Statement(
-    select(product_costs.c.product_id, product_costs.c.quantity, product_costs.c.value, product_costs.c.last_cost)
+_costs = (
+    select(*(product_costs.c[name] for name in CostRow._fields))
     .where(product_costs.c.tenant_id == TENANT, product_costs.c.product_id == any_of("products", Uuid))
     .order_by(product_costs.c.product_id)
-    .with_for_update(key_share=True),
-    CostRow,
 )
+LOCK_COSTS: Statement[CostRow] = Statement(_costs.with_for_update(key_share=True), CostRow)
 
 _changed_level = rows_of(products=Uuid, locations=Uuid, on_hands=Numeric, reserveds=Numeric)
 #: Differences, not new values: the checks on the table then hold whoever else wrote in between.
@@ -127,6 +144,10 @@ MOVE_LEVELS: Statement[tuple[()]] = Statement(
     )
 )
 
+#: The same without locks, to look ahead.
+READ_LEVELS: Statement[LevelRow] = Statement(_levels, LevelRow)
+READ_COSTS: Statement[CostRow] = Statement(_costs, CostRow)
+
 _changed_cost = rows_of(products=Uuid, quantities=Numeric, amounts=Numeric, lasts=Numeric)
 MOVE_COSTS: Statement[tuple[()]] = Statement(
     update(product_costs)
@@ -135,6 +156,7 @@ MOVE_COSTS: Statement[tuple[()]] = Statement(
         quantity=product_costs.c.quantity + _changed_cost.c.quantities,
         value=product_costs.c.value + _changed_cost.c.amounts,
         last_cost=_changed_cost.c.lasts,
+        last_on=func.greatest(product_costs.c.last_on, cast(bindparam("on"), SqlDate)),
         version=product_costs.c.version + 1,
     )
 )
@@ -148,7 +170,7 @@ ADD_MOVES: Statement[tuple[()]] = Statement(
         ["tenant_id", "date", "kind", "source_type", "source_id", "id", "product_id", "location_id", "quantity",
          "value", "unit_cost", "source_line_id", "line_no", "entry_id"],
         select(
-            cast(TENANT, Uuid), cast(bindparam("date"), Date), cast(bindparam("kind"), Text),
+            cast(TENANT, Uuid), cast(bindparam("date"), SqlDate), cast(bindparam("kind"), Text),
             cast(bindparam("source_type"), Text), cast(bindparam("source_id"), Uuid), *_move.c,
             case((_move.c.line_nos.is_(None), None), else_=cast(bindparam("entry_id"), Uuid)),
         ),
@@ -165,7 +187,7 @@ _daily = (
     )
     .where(
         stock_moves.c.tenant_id == TENANT,
-        stock_moves.c.date > cast(bindparam("on"), Date),
+        stock_moves.c.date > cast(bindparam("on"), SqlDate),
         tuple_(stock_moves.c.product_id, stock_moves.c.location_id).in_(select(*_pair.c)),
     )
     .group_by(stock_moves.c.product_id, stock_moves.c.location_id, stock_moves.c.date)
@@ -179,3 +201,46 @@ ARRIVED_LATER: Statement[LaterRow] = Statement(
     .having(func.max(_daily.c.since) > 0),
     LaterRow,
 )
+
+_corrected = (
+    select(func.sum(cost_correction_lines.c.amount))
+    .where(cost_correction_lines.c.tenant_id == TENANT, cost_correction_lines.c.move_id == stock_moves.c.id)
+    .correlate(stock_moves)
+    .scalar_subquery()
+)
+#: By the levels of the products, so that an index leads to the later moves of each: a product's own moves may be a
+#: million. Load it behind the lock of the costs; `limit` one more than is wanted tells that there are more.
+MOVED_SINCE: Statement[SinceRow] = Statement(
+    select(
+        stock_moves.c.id, stock_moves.c.product_id, stock_moves.c.location_id, stock_moves.c.date,
+        stock_moves.c.kind, stock_moves.c.quantity,
+        stock_moves.c.value + func.coalesce(_corrected, cast(0, Numeric)),
+    )
+    .select_from(
+        stock_levels.join(
+            stock_moves,
+            (stock_moves.c.tenant_id == stock_levels.c.tenant_id)
+            & (stock_moves.c.product_id == stock_levels.c.product_id)
+            & (stock_moves.c.location_id == stock_levels.c.location_id),
+        )
+    )
+    .where(
+        stock_levels.c.tenant_id == TENANT,
+        stock_levels.c.product_id == any_of("products", Uuid),
+        stock_moves.c.date > cast(bindparam("on"), SqlDate),
+        stock_moves.c.kind != "correction",
+    )
+    .order_by(stock_moves.c.product_id, stock_moves.c.date, stock_moves.c.position)
+    .limit(bindparam("limit", type_=Integer)),
+    SinceRow,
+)  # fmt: skip
+
+
+def shown_stock(pairs: Iterable[tuple[UUID, UUID]]) -> tuple[Bound[LevelRow], Bound[CostRow]]:
+    """The levels and costs of these (product, location) as they are, without locks."""
+    ordered = sorted(set(pairs))
+    products = [product for product, _ in ordered]
+    return (
+        READ_LEVELS(products=products, locations=[place for _, place in ordered]),
+        READ_COSTS(products=sorted(set(products))),
+    )

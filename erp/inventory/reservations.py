@@ -33,13 +33,21 @@ from erp.kernel.errors import Invalid, NotFound
 from erp.kernel.quantity import quantity_text
 from erp.kernel.text import decimal
 from erp.pricing.facts import selling_facts
+from fleet.configuration.keys import Key
+from tenancy.configured import configured
 from tenancy.locks import stock_operation
 from tenancy.trail import Event
 from tenancy.work import UnitOfWork
 
-#: How long a reservation holds unless the tenant's settings say otherwise, in seconds: a basket waits half an
-#: hour for its payment, a confirmed order three days for its delivery.
-DEFAULT_TTL: Final = {"inventory.reservation_ttl": 1_800, "sales.reservation_ttl": 259_200}
+# A basket waits half an hour for its payment, a confirmed order three days for its delivery.
+INVENTORY_TTL: Final = Key(
+    name="inventory.reservation_ttl", kind=int, default=1_800, unit="seconds", minimum=60, maximum=31_622_400,
+    describe="How long a reservation made by hand holds.", per_tenant=True,
+)  # fmt: skip
+SALES_TTL: Final = Key(
+    name="sales.reservation_ttl", kind=int, default=259_200, unit="seconds", minimum=60, maximum=31_622_400,
+    describe="How long the reservations of a confirmed order hold.", per_tenant=True,
+)  # fmt: skip
 _LONGEST = timedelta(days=366)
 
 FinalState = Literal["consumed", "released", "expired"]
@@ -56,10 +64,9 @@ class Hold:
     id: UUID = field(default_factory=new_id)
 
 
-def expiry(work: UnitOfWork, setting: str) -> datetime:
-    """When a reservation made now ends; `setting` is a key of DEFAULT_TTL."""
-    seconds = work.tenant.settings.get(setting, DEFAULT_TTL[setting])
-    return work.now + timedelta(seconds=int(seconds))
+def expiry(work: UnitOfWork, ttl: Key[int]) -> datetime:
+    """When a reservation made now ends."""
+    return work.now + timedelta(seconds=configured(work.tenant, ttl))
 
 
 def reservations_of(source_id: UUID) -> Bound[ReservationRow]:
@@ -129,7 +136,7 @@ async def create_reservation(work: UnitOfWork, data: CreateReservationInput) -> 
     stock.reserve(*pair, quantity, "/quantity")
 
     hold = Hold(*pair, quantity)
-    ends = expiry(work, "inventory.reservation_ttl")
+    ends = expiry(work, INVENTORY_TTL)
     if data.expires_in is not None:
         ends = work.now + timedelta(seconds=data.expires_in)
     stock.save_levels(work)
@@ -239,7 +246,7 @@ def _new_end(work: UnitOfWork, row: ReservationRow, data: ExtendReservationInput
         ends = work.now + timedelta(seconds=data.expires_in)
     else:
         of_order = row.source_type != "manual"
-        ends = expiry(work, "sales.reservation_ttl" if of_order else "inventory.reservation_ttl")
+        ends = expiry(work, SALES_TTL if of_order else INVENTORY_TTL)
     if not work.now < ends <= work.now + _LONGEST:
         raise Invalid("A reservation ends within the next 366 days.", pointer="/expires_at")
     return ends

@@ -7,10 +7,11 @@ from litestar import Router, get, post
 
 from erp.http.answers import Reply
 from erp.http.commands import Command, perform, read, show
+from erp.http.errors import MissingField
 from erp.http.listing import Page, list_page
 from erp.http.parameters import query_of
 from erp.http.request import ApiRequest
-from erp.inventory import place_routes, service
+from erp.inventory import correction_routes, place_routes, service
 from erp.inventory.adjustment_repository import AdjustmentRow
 from erp.inventory.adjustments import adjustment_summary, adjustment_view
 from erp.inventory.history import ON_HAND_THEN, TOTAL, VALUATION_NOW, VALUATION_THEN, OnHandRow, ValuationRow
@@ -49,7 +50,7 @@ from erp.inventory.views import (
     total_view,
     valuation_view,
 )
-from erp.kernel.errors import Invalid, NotFound
+from erp.kernel.errors import NotFound
 from erp.kernel.text import Date
 
 RESERVE = Command(
@@ -119,11 +120,14 @@ async def get_valuation_total(request: ApiRequest, as_of: Date) -> Reply[Valuati
     return show(total_view(total, as_of, request.caller.tenant.base_currency))
 
 
-@get("/stock-on-hand", summary="List stock on hand as of a day", opt={"listing": ON_HAND_THEN})
+@get(
+    "/stock-on-hand", summary="List stock on hand as of a day",
+    opt={"listing": ON_HAND_THEN, "required": ("as_of",)},
+)  # fmt: skip
 async def list_on_hand(request: ApiRequest) -> Reply[Page[OnHandView]]:
     """What was in each location at the end of the day `as_of`."""
     if "as_of" not in query_of(request.scope):
-        raise Invalid("Name the day: `?as_of=2026-03-31`.", pointer="as_of", source="query")
+        raise MissingField("Name the day: `?as_of=2026-03-31`.", pointer="as_of", source="query")
 
     def view(row: OnHandRow) -> OnHandView:
         return on_hand_view(row)
@@ -199,7 +203,7 @@ router = Router(
     route_handlers=[
         list_levels, get_availability, list_moves, list_valuation, get_valuation_total, list_on_hand,
         create_reservation, extend_reservation, release_reservation, get_reservation, list_reservations,
-        create_adjustment, get_adjustment, list_adjustments, *place_routes.HANDLERS,
+        create_adjustment, get_adjustment, list_adjustments, *correction_routes.HANDLERS, *place_routes.HANDLERS,
     ],
     tags=["Stock"],
 )  # fmt: skip

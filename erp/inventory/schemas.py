@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from erp.kernel.text import Code, Date, ExternalId, Key, Name, Quantity, SignedQuantity, Text, Timestamp, UnitCost
 
 ReservationState = Literal["active", "consumed", "released", "expired"]
-MoveKind = Literal["receipt", "delivery", "return", "adjustment"]
+MoveKind = Literal["receipt", "delivery", "return", "adjustment", "correction"]
 Reference = Annotated[str, Meta(max_length=200, description="What it is for, in your own words.")]
 Seconds = Annotated[int, Meta(ge=1, le=31_622_400, description="Seconds from now, at most 366 days.")]
 
@@ -112,7 +112,10 @@ class AvailabilityView(Struct, frozen=True, kw_only=True):
 
 
 class MoveView(Struct, frozen=True, kw_only=True):
-    """In > 0, out < 0. `entry_id` and `line_no` name the journal line of the same amount; null without a value."""
+    """In > 0, out < 0; a correction of costs moves value only.
+
+    `entry_id` and `line_no` name the journal line of the same amount; null without a value.
+    """
 
     id: UUID
     product_id: UUID
@@ -215,13 +218,17 @@ class AdjustmentLineInput(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class CreateAdjustmentInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`date`: the day it happened, today unless given, never later. `strict_date` refuses a closed period."""
+    """`date`: the day it happened, today unless given, never later. `strict_date` refuses a closed period.
+
+    `history`: taken over from another system, so that costs of later issues are left alone (needs `imports:write`).
+    """
 
     reason: Key
     lines: Annotated[list[AdjustmentLineInput], Meta(min_length=1, max_length=2000)]
     date: Date | None = None
     text: Text = ""
     strict_date: bool = False
+    history: bool = False
     external_id: ExternalId | None = None
 
 

@@ -2,7 +2,15 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
+from erp.inventory.correction_schemas import (
+    CorrectedIssueView,
+    CorrectedProductView,
+    CostCorrectionSummary,
+    CostCorrectionView,
+)
+from erp.inventory.corrections_repository import CorrectedMove, CorrectedProduct, CorrectionRow
 from erp.inventory.history import OnHandRow, TotalRow, ValuationRow
 from erp.inventory.queries import LevelListRow, MoveRow, PlaceRow, ProductRow
 from erp.inventory.schemas import (
@@ -79,3 +87,34 @@ def on_hand_view(row: OnHandRow) -> OnHandView:
         product_id=row.product_id, product_code=row.product_code, location_id=row.location_id,
         on_hand=quantity_text(row.on_hand),
     )  # fmt: skip
+
+
+def correction_summary(row: CorrectionRow) -> CostCorrectionSummary:
+    return CostCorrectionSummary(**_correction(row))
+
+
+def correction_view(row: CorrectionRow, products: Sequence[CorrectedProduct]) -> CostCorrectionView:
+    shown = [
+        CorrectedProductView(
+            product_id=one.product_id, product_code=one.product_code, issues=one.issues,
+            value=money_text(one.value, row.currency),
+        )
+        for one in products
+    ]  # fmt: skip
+    return CostCorrectionView(**_correction(row), products=shown)
+
+
+def _correction(row: CorrectionRow) -> dict[str, Any]:
+    fields: dict[str, Any] = row._asdict()
+    fields["issues"] = fields.pop("line_count")
+    fields["value"] = money_text(row.value, row.currency)
+    fields["date_shifted"] = row.accounting_date != row.date
+    return fields
+
+
+def corrected_issue_view(row: CorrectedMove, currency: str) -> CorrectedIssueView:
+    fields: dict[str, Any] = row._asdict()
+    fields["quantity"] = quantity_text(row.quantity)
+    fields["booked"] = money_text(row.booked, currency)
+    fields["value"] = money_text(fields.pop("amount"), currency)
+    return CorrectedIssueView(**fields)

@@ -44,7 +44,7 @@ POST = Command(
 )  # fmt: skip
 CREDIT = Command(
     "invoices.credit", service.credit_invoice, "invoices:post", CreditInvoiceInput,
-    status=201, target=True, key="required",
+    status=201, target=True, key="required", made_in="/v1/invoices",
 )  # fmt: skip
 APPLY = Command(
     "invoices.allocate", service.apply_credit, "payments:write", ApplyCreditInput, target=True, key="required"

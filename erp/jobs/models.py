@@ -13,6 +13,7 @@ jobs = Table(
     Column("kind", Text),
     Column("payload", JSONB),
     Column("state", Text),
+    Column("phase", Text),  # made of the state by the database: `unfinished` while queued or running, else the state
     Column("priority", Integer),
     Column("attempts", Integer),
     Column("max_attempts", Integer),

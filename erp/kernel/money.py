@@ -49,7 +49,7 @@ def round_money(value: Decimal, currency: str) -> Decimal:
 
 def money_text(value: Decimal, currency: str) -> str:
     """The wire form: always the currency's decimals ("1249.90", "1250" in JPY)."""
-    if value and value.same_quantum(_quantum(currency)):
+    if value.same_quantum(_quantum(currency)) and (value or not value.is_signed()):
         # What the database holds is rounded already.
         return str(value)
     return format(round_money(value, currency), "f")

@@ -60,6 +60,9 @@ def round_down(quantity: Decimal, ratio: Ratio = ONE) -> Decimal:
 
 def quantity_text(quantity: Decimal) -> str:
     """The wire form: no trailing zeros, no exponent, no negative zero ("12", "0.5")."""
+    text = str(quantity)
+    if text.isdigit():
+        return text  # most are whole
     text = format(quantity, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")

@@ -15,6 +15,7 @@ NUMBERS: Final = MappingProxyType(
         "payment": "PAY",
         "adjustment": "ADJ",
         "transfer": "TRF",
+        "cost_correction": "COR",
         "journal": "JE",
     }
 )

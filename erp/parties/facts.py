@@ -14,9 +14,11 @@ from erp.parties.models import parties
 
 __all__ = [
     "CASH_SALES_CODE",
+    "LimitRow",
     "PartyFacts",
     "cash_sales_party",
     "customer_of",
+    "locked_limit",
     "parties_facts",
     "party_facts",
     "supplier_of",
@@ -39,6 +41,14 @@ class PartyFacts(NamedTuple):
     credit_limit: Decimal | None
 
 
+class LimitRow(NamedTuple):
+    """A party's credit limit, its row locked."""
+
+    id: UUID
+    code: str
+    credit_limit: Decimal | None
+
+
 _FACTS = select(
     parties.c.id, parties.c.code, parties.c.name, parties.c.is_customer, parties.c.is_supplier, parties.c.active,
     parties.c.payment_terms_days, parties.c.credit_limit,
@@ -46,12 +56,24 @@ _FACTS = select(
 
 _BY_ID = Statement(_FACTS.where(parties.c.id == bindparam("party_id")), PartyFacts)
 _BY_IDS = Statement(_FACTS.where(parties.c.id == any_of("party_ids", Uuid)), PartyFacts)
+#: Documents that refer to the party check its key only, so only those wait that count on the limit themselves.
+_LIMIT = Statement(
+    select(parties.c.id, parties.c.code, parties.c.credit_limit)
+    .where(parties.c.tenant_id == TENANT, parties.c.id == bindparam("party_id"))
+    .with_for_update(key_share=True),
+    LimitRow,
+)
 _BY_CODE = Statement(_FACTS.where(parties.c.code == bindparam("code")), PartyFacts)
 
 
 def party_facts(party_id: UUID) -> Bound[PartyFacts]:
     """One row, or none when the tenant has no such party."""
     return _BY_ID(party_id=party_id)
+
+
+def locked_limit(party_id: UUID) -> Bound[LimitRow]:
+    """The party's limit under a lock: of all who count on it, one at a time. Only for parties that have one."""
+    return _LIMIT(party_id=party_id)
 
 
 def parties_facts(party_ids: list[UUID]) -> Bound[PartyFacts]:

@@ -6,13 +6,15 @@ from uuid import UUID
 from litestar import Router, get, patch, post
 
 from erp.http.answers import Reply
-from erp.http.commands import Command, perform, read, show
+from erp.http.cached import show_cached
+from erp.http.commands import Command, perform
 from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
-from erp.kernel.errors import NotFound
 from erp.parties import service
+from erp.parties.configuration import CACHE_TTL_PARTY
 from erp.parties.queries import PARTIES, PARTY
 from erp.parties.schemas import CreatePartyInput, PartyView, UpdatePartyInput
+from tenancy.cache.entries import record
 
 CREATE = Command("parties.create", service.create_party, "parties:write", CreatePartyInput, status=201)
 UPDATE = Command(
@@ -35,16 +37,18 @@ async def update_party(request: ApiRequest, party_id: UUID, data: UpdatePartyInp
 
 @get("/parties/{party_id:uuid}", summary="Read a party")
 async def get_party(request: ApiRequest, party_id: UUID) -> Reply[PartyView]:
-    [found] = await read(request, "parties:read", PARTY(party_id=party_id))
-    if not found:
-        raise NotFound(party_id=str(party_id))
-    return show(service.party_view(found[0]))
+    return await show_cached(
+        request, "parties:read", record("party", party_id), CACHE_TTL_PARTY, PARTY(party_id=party_id),
+        service.party_view, party_id=str(party_id),
+    )  # fmt: skip
 
 
 @get("/parties", summary="List parties", opt={"listing": PARTIES})
 async def list_parties(request: ApiRequest) -> Reply[Page[PartyView]]:
     """Search by the beginning of the name with `search`, or filter by role, code, country and more."""
-    page: Reply[Any] = await list_page(request, "parties:read", PARTIES, service.party_view)
+    page: Reply[Any] = await list_page(
+        request, "parties:read", PARTIES, service.party_view, cached=("party", CACHE_TTL_PARTY)
+    )
     return page
 
 

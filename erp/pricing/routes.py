@@ -6,13 +6,15 @@ from uuid import UUID
 from litestar import Router, get, patch, post
 
 from erp.http.answers import Reply
-from erp.http.commands import Command, perform, read, show
+from erp.http.cached import show_cached
+from erp.http.commands import Command, perform
 from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
-from erp.kernel.errors import NotFound
 from erp.pricing import service
+from erp.pricing.configuration import CACHE_TTL_PRICE
 from erp.pricing.queries import TAX_GROUP, TAX_GROUPS
 from erp.pricing.schemas import CreateTaxGroupInput, TaxGroupView, UpdateTaxGroupInput
+from tenancy.cache.entries import record
 
 CREATE = Command("tax_groups.create", service.create_tax_group, "taxes:write", CreateTaxGroupInput, status=201)
 UPDATE = Command(
@@ -36,15 +38,17 @@ async def update_tax_group(request: ApiRequest, tax_group_id: UUID, data: Update
 
 @get("/tax-groups/{tax_group_id:uuid}", summary="Read a tax group")
 async def get_tax_group(request: ApiRequest, tax_group_id: UUID) -> Reply[TaxGroupView]:
-    [found] = await read(request, "taxes:read", TAX_GROUP(tax_group_id=tax_group_id))
-    if not found:
-        raise NotFound(tax_group_id=str(tax_group_id))
-    return show(service.tax_group_view(found[0]))
+    return await show_cached(
+        request, "taxes:read", record("tax_group", tax_group_id), CACHE_TTL_PRICE,
+        TAX_GROUP(tax_group_id=tax_group_id), service.tax_group_view, tax_group_id=str(tax_group_id),
+    )  # fmt: skip
 
 
 @get("/tax-groups", summary="List tax groups", opt={"listing": TAX_GROUPS})
 async def list_tax_groups(request: ApiRequest) -> Reply[Page[TaxGroupView]]:
-    page: Reply[Any] = await list_page(request, "taxes:read", TAX_GROUPS, service.tax_group_view)
+    page: Reply[Any] = await list_page(
+        request, "taxes:read", TAX_GROUPS, service.tax_group_view, cached=("tax_group", CACHE_TTL_PRICE)
+    )
     return page
 
 

@@ -1,7 +1,7 @@
 """What buying refuses, and which database constraint means what to a client."""
 
 from db.constraints import on_violation
-from db.errors import DomainError, Duplicate
+from db.errors import DomainError, Duplicate, UnknownReference
 
 
 class MoreThanOrdered(DomainError):
@@ -68,6 +68,7 @@ class BillSettled(DomainError):
 
 on_violation("purchase_orders_external_id_key", Duplicate, fields=["external_id"], pointer="/external_id")
 on_violation("goods_receipts_external_id_key", Duplicate, fields=["external_id"], pointer="/external_id")
+on_violation("goods_receipts_location", UnknownReference, fields=["location_id"], pointer="/location_id")
 on_violation("supplier_bills_external_id_key", Duplicate, fields=["external_id"], pointer="/external_id")
 on_violation("supplier_bills_supplier_number_key", Duplicate, fields=["supplier_number"], pointer="/supplier_number")
 on_violation("purchase_order_lines_received_check", MoreThanOrdered)

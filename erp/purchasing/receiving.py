@@ -11,13 +11,14 @@ from uuid import UUID
 
 from db.identifiers import new_id
 from erp.accounting.posting import Ledger, Posting, ledger_loads, open_ledger, save_entry
+from erp.inventory.backdating import check_may_record_history
 from erp.inventory.facts import chosen_location, location_facts, movement_date
-from erp.inventory.stock import Stock, ensure_levels, stock_loads
+from erp.inventory.stock import Stock, ensure_levels, numbered, past_loads, save_moves, stock_loads, stock_on
 from erp.kernel.errors import NotFound, UnknownReference
 from erp.kernel.money import EXACT, round_money
 from erp.kernel.quantity import quantity_text
 from erp.kernel.text import decimal
-from erp.numbering.service import reference, take
+from erp.numbering.service import reference
 from erp.parties.facts import party_facts, supplier_of
 from erp.pricing.facts import conversions, selling_facts
 from erp.purchasing.errors import MoreThanOrdered, NothingOpen
@@ -82,7 +83,8 @@ class Paper:
 async def receive_order(work: UnitOfWork, order_id: UUID, data: ReceivePurchaseOrderInput) -> GoodsReceiptView:
     """Receive goods of a placed order, in parts if need be.
 
-    Raises NotFound, InvalidState, MoreThanOrdered, NothingOpen, NotRepresentable, DateInFuture, PeriodClosed.
+    Raises NotFound, InvalidState, MoreThanOrdered, NothingOpen, NotRepresentable, DateInFuture, BackdatedTooFar,
+    BackdatedTooMuch, PeriodClosed.
     """
     on = movement_date(work, data.date)
     orders, peeked = await work.peek(ORDERS(order_ids=[order_id]), ORDER_LINES(order_ids=[order_id]))
@@ -93,27 +95,28 @@ async def receive_order(work: UnitOfWork, order_id: UUID, data: ReceivePurchaseO
     pairs = sorted({(line.product_id, location_id) for line in peeked if line.goods})
     await stock_operation(work, pairs)
     ensure_levels(work, pairs)
-    periods, roles, [before], lines, places, levels, costs = await work.load(
+    periods, roles, [before], lines, places, levels, costs, *past = await work.load(
         *ledger_loads(on), LOCK_ORDERS(order_ids=[order_id]), ORDER_LINES(order_ids=[order_id]),
-        location_facts(location_id), *stock_loads(pairs),
+        location_facts(location_id), *stock_loads(pairs), *past_loads(work, pairs, on),
     )  # fmt: skip
     work.check_version(before.version)
     check_step("receive", before)
     ledger = open_ledger(periods, roles, on, strict_date=data.strict_date)
     location = chosen_location(places, location_id)
     arrivals = plan_arrivals(data.lines, lines, work.tenant.base_currency)
-    stock = Stock(levels, costs, work.tenant.base_currency)
+    stock = await stock_on(work, ledger, pairs, levels, costs, past)
+    came = _rows(arrivals)
+    _put_away(stock, came, location.id)
 
-    [number] = await take(work, ledger.date, "goods_receipt")
-    paper = Paper(number, location.id, data)
-    receipt, rows = _post(work, ledger, stock, arrivals, before, paper)
+    [number] = await numbered(work, ledger, stock, "goods_receipt")
+    receipt = _post(work, ledger, stock, came, before, Paper(number, location.id, data))
     changed = {arrival.line.id: arrival.line_after for arrival in arrivals}
     left = [changed.get(line.id, line) for line in lines]
     after = before._replace(state=state_of(left), version=before.version + 1)
     work.save(move_lines(lines, left), SET_STATES(ids=[order_id], states=[after.state]))
     expect(work, after, left)
     tell(work, after, "received", before=before)
-    return receipt_view(receipt, rows)
+    return receipt_view(receipt, came)
 
 
 async def receive_directly(work: UnitOfWork, data: DirectReceiptInput) -> DirectReceiptView:
@@ -121,6 +124,7 @@ async def receive_directly(work: UnitOfWork, data: DirectReceiptInput) -> Direct
 
     Raises what creating an order and receiving it raise.
     """
+    check_may_record_history(work, data.history)
     order_number = await reference(work, "purchase_order")
     on = movement_date(work, data.date)
     product_ids = sorted({line.product_id for line in data.lines})
@@ -129,9 +133,9 @@ async def receive_directly(work: UnitOfWork, data: DirectReceiptInput) -> Direct
     pairs = [(row.product_id, location.id) for row in facts if row.kind == "stocked"]
     await stock_operation(work, pairs)
     ensure_levels(work, pairs)
-    periods, roles, parties, facts, ratios, levels, costs = await work.load(
+    periods, roles, parties, facts, ratios, levels, costs, *past = await work.load(
         *ledger_loads(on), party_facts(data.party_id), selling_facts(product_ids, on), conversions(product_ids),
-        *stock_loads(pairs),
+        *stock_loads(pairs), *past_loads(work, pairs, on, history=data.history),
     )  # fmt: skip
     supplier_of(parties, data.party_id)
     ledger = open_ledger(periods, roles, on, strict_date=data.strict_date)
@@ -146,10 +150,12 @@ async def receive_directly(work: UnitOfWork, data: DirectReceiptInput) -> Direct
         work, order_id, order_number, data, priced, len(lines), on=on, location_id=location.id, state=state_of(lines)
     )
     work.save(ADD_ORDER(**order._asdict()), add_lines(lines))
+    stock = await stock_on(work, ledger, pairs, levels, costs, past, history=data.history)
+    came = _rows(arrivals)
+    _put_away(stock, came, location.id)
 
-    [number] = await take(work, ledger.date, "goods_receipt")
-    paper = Paper(number, location.id, data)
-    receipt, _ = _post(work, ledger, Stock(levels, costs, currency), arrivals, order, paper)
+    [number] = await numbered(work, ledger, stock, "goods_receipt")
+    receipt = _post(work, ledger, stock, came, order, Paper(number, location.id, data))
     tell(work, order, "created")
     return direct_view(order, receipt)
 
@@ -199,14 +205,16 @@ def _value(line: LineRow, quantity: Decimal, currency: str) -> Decimal:
     return round_money(share, currency) - line.received_value
 
 
-def _post(
-    work: UnitOfWork, ledger: Ledger, stock: Stock, arrivals: Sequence[Arrival], order: OrderRow, paper: Paper
-) -> tuple[ReceiptRow, list[ReceiptLineRow]]:
-    """Queue the receipt with its lines, stock moves and entry; an entry there is when anything has a value."""
-    rows = _rows(arrivals)
+def _put_away(stock: Stock, rows: Sequence[ReceiptLineRow], location_id: UUID) -> None:
     for row in rows:
         if row.kind == "stocked":
-            stock.receive(row.id, row.product_id, paper.location_id, row.base_quantity, row.value)
+            stock.receive(row.id, row.product_id, location_id, row.base_quantity, row.value)
+
+
+def _post(
+    work: UnitOfWork, ledger: Ledger, stock: Stock, rows: Sequence[ReceiptLineRow], order: OrderRow, paper: Paper
+) -> ReceiptRow:
+    """Queue the receipt with its lines, stock moves and entry; an entry there is when anything has a value."""
     postings = [*stock.postings("@grni"), *_services(rows)]
     receipt = ReceiptRow(
         id=new_id(), number=paper.number, order_id=order.id, party_id=order.party_id,
@@ -220,11 +228,12 @@ def _post(
             work, ledger, entry_id=receipt.entry_id, number=receipt.number, journal="stock", postings=postings,
             source_type=SOURCE, source_id=receipt.id, text=receipt.text or order.number,
         )  # fmt: skip
-    stock.save(
-        work, kind="receipt", source_type=SOURCE, source_id=receipt.id, entry_id=receipt.entry_id, date=ledger.date
-    )
+    save_moves(
+        work, ledger, stock, number=receipt.number, kind="receipt", source_type=SOURCE, source_id=receipt.id,
+        entry_id=receipt.entry_id,
+    )  # fmt: skip
     _save(work, receipt, rows)
-    return receipt, rows
+    return receipt
 
 
 def _rows(arrivals: Sequence[Arrival]) -> list[ReceiptLineRow]:

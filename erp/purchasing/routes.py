@@ -52,14 +52,15 @@ CLOSE = Command(
 )
 RECEIVE = Command(
     "purchase_orders.receive", service.receive_order, _RECEIPTS, ReceivePurchaseOrderInput, status=201,
-    target=True, key="required", match="accepted",
+    target=True, key="required", match="accepted", made_in="/v1/goods-receipts",
 )  # fmt: skip
 RECEIVE_DIRECTLY = Command(
-    "direct_receipts.create", service.receive_directly, _RECEIPTS, DirectReceiptInput, status=201, key="required"
-)
+    "direct_receipts.create", service.receive_directly, _RECEIPTS, DirectReceiptInput, status=201, key="required",
+    made_in="/v1/goods-receipts",
+)  # fmt: skip
 BILL_ORDER = Command(
     "purchase_orders.bill", service.bill_order, _BILLS, BillPurchaseOrderInput, status=201, target=True,
-    key="required", match="accepted",
+    key="required", match="accepted", made_in="/v1/supplier-bills",
 )  # fmt: skip
 CREATE_BILL = Command(
     "supplier_bills.create", service.create_bill, _BILLS, CreateSupplierBillInput, status=201, key="required"

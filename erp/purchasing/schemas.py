@@ -43,7 +43,10 @@ class CreatePurchaseOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class DirectReceiptInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Ordered and received in one step, today or on an earlier `date`. The supplier's bill follows."""
+    """Ordered and received in one step, today or on an earlier `date`. The supplier's bill follows.
+
+    `history`: taken over from another system, so that costs of later issues are left alone (needs `imports:write`).
+    """
 
     party_id: UUID
     lines: Annotated[list[PurchaseLineInput], Meta(min_length=1, max_length=10_000)]
@@ -54,6 +57,7 @@ class DirectReceiptInput(Struct, frozen=True, kw_only=True, forbid_unknown_field
     reference: Reference = ""
     text: Text = ""
     strict_date: bool = False
+    history: bool = False
     external_id: ExternalId | None = None
 
 

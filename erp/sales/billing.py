@@ -1,6 +1,6 @@
 """Drafting the invoice of what an order has delivered."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from uuid import UUID
 
@@ -42,7 +42,10 @@ async def invoice_order(work: UnitOfWork, order_id: UUID, data: InvoiceOrderInpu
             external_id=data.external_id, text=data.text,
         ),
     )  # fmt: skip
-    after = set_state(work, order, state=state)
+    done = still_invoiced(invoiced)
+    for line, quantity in billed:
+        done[line.id] = done.get(line.id, _ZERO) + quantity
+    after = set_state(work, order, billed=nothing_left(lines, done), state=state)
     tell_order(work, after, "invoiced", before=order, facts={"invoice_id": str(view.id)})
     return view
 
@@ -51,6 +54,11 @@ def invoiceable(lines: Sequence[LineRow], invoiced: Sequence[InvoicedLine]) -> d
     """Line number -> delivered, not returned and on no invoice, in the line's unit."""
     done = still_invoiced(invoiced)
     return {line.line_no: max(_ZERO, line.delivered - line.returned - done.get(line.id, _ZERO)) for line in lines}
+
+
+def nothing_left(lines: Sequence[LineRow], invoiced: Mapping[UUID, Decimal]) -> bool:
+    """Whether all that is ordered and not back is on invoices: order line -> how much of it is."""
+    return all(line.wanted - line.returned <= invoiced.get(line.id, _ZERO) for line in lines)
 
 
 def still_invoiced(invoiced: Sequence[InvoicedLine]) -> dict[UUID, Decimal]:

@@ -9,7 +9,7 @@ from erp.inventory.reservations import reservations_of, take_from
 from erp.inventory.stock import Stock, level_loads
 from erp.invoicing.facts import InvoicedLine, invoiced_lines
 from erp.kernel.quantity import quantity_text
-from erp.sales.billing import still_invoiced
+from erp.sales.billing import nothing_left, still_invoiced
 from erp.sales.documents import OrderView
 from erp.sales.order_state import check, state_after
 from erp.sales.planning import held_by_line, named, pairs_of, taken_from
@@ -50,7 +50,8 @@ async def cancel_order(work: UnitOfWork, order_id: UUID, data: CancelOrderInput)
         stock.release(row.product_id, row.location_id, quantity)
     stock.save_levels(work)
     take_from(work, freed, "released")
-    after = set_state(work, order, state=state, cancel_reason=data.reason)
+    left = nothing_left(after_lines, still_invoiced(invoiced))
+    after = set_state(work, order, billed=left, state=state, cancel_reason=data.reason)
     move_lines(work, lines, after_lines)
     facts = {
         "reason": data.reason,

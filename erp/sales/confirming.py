@@ -2,74 +2,94 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
-from erp.inventory.reservations import Hold, expiry, reservations_of, save_reservations
+from erp.inventory.reservations import SALES_TTL, Hold, expiry, reservations_of, save_reservations
 from erp.inventory.stock import Stock, level_loads
+from erp.parties.facts import PartyFacts
+from erp.sales.credit import check_credit, check_may_override, credit_loads, credit_operation, note_override
 from erp.sales.documents import OrderView
 from erp.sales.errors import OrderChanged
 from erp.sales.order_state import check, state_after
 from erp.sales.planning import held_by_line, pairs_of, plan_holds
-from erp.sales.repository import LOCK_ORDER, ORDER, ORDER_LINES
+from erp.sales.repository import LOCK_ORDER, ORDER, ORDER_LINES, ORDER_TO_CONFIRM
 from erp.sales.rows import LineRow, OrderRow
 from erp.sales.saving import add_order, held_facts, move_lines, order_of, set_state, tell_order
-from erp.sales.schemas import ReserveOrderInput
+from erp.sales.schemas import ConfirmOrderInput, ReserveOrderInput
 from erp.sales.views import order_view
 from tenancy.locks import stock_operation
 from tenancy.work import UnitOfWork
 
-TTL = "sales.reservation_ttl"
-
 
 async def create_confirmed(
-    work: UnitOfWork, draft: OrderRow, lines: Sequence[LineRow], *, allow_partial: bool
+    work: UnitOfWork,
+    draft: OrderRow,
+    lines: Sequence[LineRow],
+    party: PartyFacts,
+    *,
+    allow_partial: bool,
+    override: str | None,
 ) -> OrderView:
-    """Save a new order confirmed, with its reservations. Raises InsufficientStock."""
-    stock = await _locked_levels(work, lines, draft.location_id)
+    """Save a new order confirmed, with its reservations. Raises InsufficientStock, CreditLimitExceeded, Forbidden."""
+    check_may_override(work, override)
+    stock, credit = await _locked_levels(work, lines, draft, limited=party.credit_limit is not None)
     holds = plan_holds(stock, lines, draft.location_id, {}, allow_partial=allow_partial, pointers=True)
+    beyond = check_credit(work, draft.gross, credit, override)
     rendered = services_rendered(lines)
     order = draft._replace(state=state_after("draft", "confirm", rendered), confirmed_at=work.now)
     add_order(work, order, rendered)
     held = _hold(work, order, stock, holds)
-    tell_order(work, order, "confirmed", facts={"reserved": held_facts(held, rendered)}, lines=rendered)
+    facts = {"reserved": held_facts(held, rendered), **beyond}
+    tell_order(work, order, "confirmed", facts=facts, lines=rendered)
+    note_override(work, order.id, beyond)
     return order_view(order, rendered, held)
 
 
-async def _locked_levels(work: UnitOfWork, lines: Sequence[LineRow], location_id: UUID) -> Stock:
-    pairs = pairs_of(lines, location_id)
-    if not pairs:
-        return Stock([], [], work.tenant.base_currency)
+async def _locked_levels(
+    work: UnitOfWork, lines: Sequence[LineRow], order: OrderRow, *, limited: bool
+) -> tuple[Stock, list[list[Any]]]:
+    """The stock of the order's goods, and what its party owes when that is limited."""
+    pairs = pairs_of(lines, order.location_id)
+    if not pairs and not limited:
+        return Stock([], [], work.tenant.base_currency), []
+    await credit_operation(work, order.party_id, limited=limited)
     await stock_operation(work, pairs)
-    [levels] = await work.load(level_loads(pairs))
-    return Stock(levels, [], work.tenant.base_currency)
+    *credit, levels = await work.load(*credit_loads(order.party_id, limited=limited), level_loads(pairs))
+    return Stock(levels, [], work.tenant.base_currency), credit
 
 
-async def confirm_order(work: UnitOfWork, order_id: UUID, data: ReserveOrderInput | None = None) -> OrderView:
+async def confirm_order(work: UnitOfWork, order_id: UUID, data: ConfirmOrderInput | None = None) -> OrderView:
     """Confirm a draft: its stock is reserved, all of it or (asked for) what is there; services are due.
 
-    Raises NotFound, VersionConflict, InvalidState, InsufficientStock.
+    Raises NotFound, VersionConflict, InvalidState, InsufficientStock, CreditLimitExceeded, Forbidden.
     """
-    found, peeked = await work.peek(ORDER(order_id=order_id), ORDER_LINES(order_id=order_id))
-    order = order_of(found, order_id)
-    check(order.state, "confirm")
-    pairs = pairs_of(peeked, order.location_id)
+    asked = data or ConfirmOrderInput()
+    check_may_override(work, asked.credit_override)
+    peeked, peeked_lines = await work.peek(ORDER_TO_CONFIRM(order_id=order_id), ORDER_LINES(order_id=order_id))
+    seen, limited = order_of([row.order for row in peeked], order_id), any(row.limited for row in peeked)
+    check(seen.state, "confirm")
+    pairs = pairs_of(peeked_lines, seen.location_id)
+    await credit_operation(work, seen.party_id, limited=limited)
     await stock_operation(work, pairs)
-    found, lines, levels = await work.load(
-        LOCK_ORDER(order_id=order_id), ORDER_LINES(order_id=order_id), level_loads(pairs)
-    )
+    found, lines, *credit, levels = await work.load(
+        LOCK_ORDER(order_id=order_id), ORDER_LINES(order_id=order_id),
+        *credit_loads(seen.party_id, limited=limited), level_loads(pairs),
+    )  # fmt: skip
     order = order_of(found, order_id)
     work.check_version(order.version)
     check(order.state, "confirm")
-    if pairs_of(lines, order.location_id) != pairs:
+    if order.party_id != seen.party_id or pairs_of(lines, order.location_id) != pairs:
         raise OrderChanged(order_id=str(order_id))
     stock = Stock(levels, [], work.tenant.base_currency)
-    partial = data is not None and data.allow_partial
-    holds = plan_holds(stock, lines, order.location_id, {}, allow_partial=partial)
+    holds = plan_holds(stock, lines, order.location_id, {}, allow_partial=asked.allow_partial)
+    beyond = check_credit(work, order.gross, credit, asked.credit_override)
     rendered = services_rendered(lines)
     after = set_state(work, order, state=state_after(order.state, "confirm", rendered), confirmed_at=work.now)
     move_lines(work, lines, rendered)
     held = _hold(work, after, stock, holds)
-    tell_order(work, after, "confirmed", before=order, facts={"reserved": held_facts(held, rendered)})
+    tell_order(work, after, "confirmed", before=order, facts={"reserved": held_facts(held, rendered), **beyond})
+    note_override(work, order.id, beyond)
     return order_view(after, rendered, held)
 
 
@@ -111,7 +131,7 @@ def _hold(work: UnitOfWork, order: OrderRow, stock: Stock, holds: Sequence[Hold]
     """Queue the reservations with their levels; order line -> what they hold."""
     stock.save_levels(work)
     save_reservations(
-        work, holds, expires_at=expiry(work, TTL), source_type="sales_order", source_id=order.id,
+        work, holds, expires_at=expiry(work, SALES_TTL), source_type="sales_order", source_id=order.id,
         reference=order.number,
     )  # fmt: skip
     return {hold.line_id: hold.quantity for hold in holds if hold.line_id is not None}

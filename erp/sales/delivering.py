@@ -8,10 +8,9 @@ from db.identifiers import new_id
 from erp.accounting.posting import Ledger, ledger_loads, open_ledger
 from erp.inventory.facts import movement_date
 from erp.inventory.reservations import reservations_of, take_from
-from erp.inventory.stock import Move, Stock, arrived_later, post_moves, stock_loads
+from erp.inventory.stock import Move, Stock, numbered, past_loads, post_moves, stock_loads, stock_on
 from erp.kernel.money import money_text
 from erp.kernel.quantity import quantity_text
-from erp.numbering.service import take
 from erp.sales.documents import DeliveryView
 from erp.sales.order_state import check, state_after
 from erp.sales.planning import Drop, held_by_line, pairs_of, plan_delivery, taken_from
@@ -31,7 +30,7 @@ async def deliver_order(work: UnitOfWork, order_id: UUID, data: DeliverOrderInpu
     """One delivery of the order; what is left stays open as backorder.
 
     Raises NotFound, VersionConflict, InvalidState, MoreThanOpen, NothingToDo, InsufficientStock, DateInFuture,
-    PeriodClosed, Duplicate.
+    BackdatedTooFar, BackdatedTooMuch, PeriodClosed, Duplicate.
     """
     on = movement_date(work, data.date)
     found, peeked = await work.peek(ORDER(order_id=order_id), ORDER_LINES(order_id=order_id))
@@ -39,21 +38,21 @@ async def deliver_order(work: UnitOfWork, order_id: UUID, data: DeliverOrderInpu
     check(order.state, "deliver")
     pairs = pairs_of(peeked, order.location_id)
     await stock_operation(work, pairs)
-    periods, roles, found, lines, levels, costs, reserved, later = await work.load(
+    periods, roles, found, lines, levels, costs, reserved, *past = await work.load(
         *ledger_loads(on), LOCK_ORDER(order_id=order_id), ORDER_LINES(order_id=order_id), *stock_loads(pairs),
-        reservations_of(order_id), arrived_later(pairs, on),
+        reservations_of(order_id), *past_loads(work, pairs, on),
     )  # fmt: skip
     order = order_of(found, order_id)
     work.check_version(order.version)
     check(order.state, "deliver")
     ledger = open_ledger(periods, roles, on, strict_date=data.strict_date)
-    stock = Stock(levels, costs, order.currency, later)
+    stock = await stock_on(work, ledger, pairs, levels, costs, past)
     drops = plan_delivery(stock, lines, order.location_id, held_by_line(reserved), data.lines)
     moves = issue(stock, drops, order.location_id)
     after_lines = delivered(lines, drops)
     state = state_after(order.state, "deliver", after_lines)
 
-    [number] = await take(work, ledger.date, "delivery")
+    [number] = await numbered(work, ledger, stock, "delivery")
     row, rows = new_delivery(work, order, ledger, number, drops, moves, text=data.text, external_id=data.external_id)
     row = save_delivery(work, ledger, stock, row, rows)
     take_from(work, taken_from(reserved, {drop.line.id: drop.reserved for drop in drops}), "consumed")

@@ -20,7 +20,7 @@ from erp.sales.views import delivery_summary, delivery_view, return_summary, ret
 
 TAKE_BACK = Command(
     "deliveries.return", service.return_delivery, "returns:write", ReturnDeliveryInput, target=True, status=201,
-    key="required", match="accepted",
+    key="required", match="accepted", made_in="/v1/returns",
 )  # fmt: skip
 COMMANDS = (TAKE_BACK,)
 

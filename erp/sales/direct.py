@@ -9,16 +9,18 @@ from decimal import Decimal
 
 from db.identifiers import new_id
 from erp.accounting.posting import Ledger, ledger_loads, open_ledger
+from erp.inventory.backdating import check_may_record_history
 from erp.inventory.facts import chosen_location, location_facts, movement_date
-from erp.inventory.stock import Demand, Stock, arrived_later, stock_loads
+from erp.inventory.stock import Demand, Move, Stock, numbered, past_loads, stock_loads, stock_on
 from erp.invoicing.schemas import InvoiceView
 from erp.invoicing.service import NewInvoice, save_posted
 from erp.kernel.money import money_text
-from erp.numbering.service import reference, take
-from erp.parties.facts import customer_of, party_facts
+from erp.numbering.service import reference
+from erp.parties.facts import PartyFacts, customer_of, party_facts
 from erp.pricing.facts import conversions, selling_facts, tax_defaults
 from erp.sales.billing import invoice_lines, rounding_of
 from erp.sales.confirming import services_rendered
+from erp.sales.credit import check_credit, check_may_override, credit_loads, credit_operation, note_override
 from erp.sales.delivering import delivered, issue, new_delivery, save_delivery
 from erp.sales.documents import DirectSaleView
 from erp.sales.drafting import goods_of, new_lines, tax_terms
@@ -35,37 +37,44 @@ _ZERO = Decimal(0)
 async def create_direct_sale(work: UnitOfWork, data: DirectSaleInput) -> DirectSaleView:
     """All documents carry the same date, which may be past as far as its period exists.
 
-    Goods must be free, and must have been there on that date. Raises what creating, delivering and posting raise.
+    Goods must be free, and must have been there on that date. A customer's credit limit binds it like a confirmation,
+    but not history. Raises what creating, confirming, delivering and posting raise.
     """
     work.caller.require("deliveries:write")
     work.caller.require("invoices:write")
+    check_may_record_history(work, data.history)
+    check_may_override(work, data.credit_override)
     on = movement_date(work, data.date)
     number = await reference(work, "sales_order")
-    draft, lines = await _draft(work, data, number)
-    pairs = pairs_of(lines, draft.location_id)
+    party, draft, lines = await _draft(work, data, number)
+    pairs, limited = pairs_of(lines, draft.location_id), party.credit_limit is not None and not data.history
+    await credit_operation(work, party.id, limited=limited)
     await stock_operation(work, pairs)
-    periods, roles, levels, costs, later = await work.load(
-        *ledger_loads(on), *stock_loads(pairs), arrived_later(pairs, on)
-    )
+    owed, stocked = credit_loads(party.id, limited=limited), past_loads(work, pairs, on, history=data.history)
+    periods, roles, *loaded = await work.load(*ledger_loads(on), *owed, *stock_loads(pairs), *stocked)
+    credit, (levels, costs, *past) = loaded[: len(owed)], loaded[len(owed) :]
     ledger = open_ledger(periods, roles, on, strict_date=data.strict_date)
-    stock = Stock(levels, costs, draft.currency, later)
+    stock = await stock_on(work, ledger, pairs, levels, costs, past, history=data.history)
     drops = _hand_over(stock, lines, draft)
+    beyond = check_credit(work, draft.gross, credit, data.credit_override)
+    # The moves come before the numbers: what they change of later costs takes a number too.
+    moves = issue(stock, drops, draft.location_id)
 
-    series = ["delivery", "invoice"] if drops else ["invoice"]
-    numbers = await take(work, ledger.date, *series)
+    numbers = await numbered(work, ledger, stock, *(["delivery", "invoice"] if drops else ["invoice"]))
     order = draft._replace(state="delivered", confirmed_at=work.now)
     sold = delivered(services_rendered(lines), drops)
     add_order(work, order, sold)
-    delivery = _deliver(work, ledger, stock, order, drops, numbers[0]) if drops else None
+    delivery = _deliver(work, ledger, stock, order, drops, moves, numbers[0]) if drops else None
     invoice = save_posted(work, ledger, _invoice(order, sold, data), numbers[-1])
-    told = {"invoice": invoice.number, "invoice_id": str(invoice.id)}
+    told = {"invoice": invoice.number, "invoice_id": str(invoice.id), **beyond}
     if delivery is not None:
         told |= {"delivery": delivery.number, "delivery_id": str(delivery.id)}
     tell_order(work, order, "sold", facts=told, lines=sold)
+    note_override(work, order.id, beyond)
     return _view(order, delivery, invoice, ledger)
 
 
-async def _draft(work: UnitOfWork, data: DirectSaleInput, number: str) -> tuple[OrderRow, list[LineRow]]:
+async def _draft(work: UnitOfWork, data: DirectSaleInput, number: str) -> tuple[PartyFacts, OrderRow, list[LineRow]]:
     on = data.date or work.today
     products = sorted({line.product_id for line in data.lines})
     places, parties, facts, ratios = await work.peek(
@@ -75,7 +84,7 @@ async def _draft(work: UnitOfWork, data: DirectSaleInput, number: str) -> tuple[
     location, party = chosen_location(places, data.location_id), customer_of(parties, data.party_id)
     terms = tax_terms(tax_defaults(work.tenant.settings), data.prices_include_tax, data.tax_rounding)
     lines, totals = new_lines(data.lines, goods_of(facts, ratios), terms, work.tenant.base_currency)
-    return OrderRow(
+    return party, OrderRow(
         id=new_id(), number=number, state="draft", party_id=party.id, location_id=location.id, date=on,
         currency=work.tenant.base_currency, prices_include_tax=terms.included, tax_rounding=terms.rounding,
         payment_terms_days=party.payment_terms_days, net=totals.net, tax=totals.tax, gross=totals.gross,
@@ -100,9 +109,14 @@ def _hand_over(stock: Stock, lines: Sequence[LineRow], order: OrderRow) -> list[
 
 
 def _deliver(
-    work: UnitOfWork, ledger: Ledger, stock: Stock, order: OrderRow, drops: Sequence[Drop], number: str
+    work: UnitOfWork,
+    ledger: Ledger,
+    stock: Stock,
+    order: OrderRow,
+    drops: Sequence[Drop],
+    moves: Sequence[Move],
+    number: str,
 ) -> DeliveryRow:
-    moves = issue(stock, drops, order.location_id)
     row, rows = new_delivery(
         work, order, ledger, number, drops, moves, text=order.text, external_id=order.external_id
     )

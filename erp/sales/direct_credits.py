@@ -12,13 +12,13 @@ from uuid import UUID
 
 from db.identifiers import new_id
 from erp.accounting.posting import Ledger, ledger_loads, open_ledger
+from erp.inventory.backdating import check_may_record_history
 from erp.inventory.facts import chosen_location, location_facts, movement_date
-from erp.inventory.stock import Stock, ensure_levels, stock_loads, value_at
+from erp.inventory.stock import Stock, ensure_levels, numbered, past_loads, stock_loads, stock_on, value_at
 from erp.invoicing.schemas import InvoiceView
 from erp.invoicing.service import NewInvoice, NewInvoiceLine, save_posted
 from erp.kernel.money import money_text
 from erp.kernel.text import Date, decimal
-from erp.numbering.service import take
 from erp.parties.facts import PartyFacts, customer_of, party_facts
 from erp.pricing.facts import conversions, selling_facts, tax_defaults
 from erp.sales.documents import DirectCreditView
@@ -43,9 +43,11 @@ class _Draft:
 async def create_direct_credit(work: UnitOfWork, data: DirectCreditInput) -> DirectCreditView:
     """A posted credit note, and a return receipt when goods came back.
 
-    Raises what drafting a sale raises, CostUnknown, DateInFuture, PeriodClosed, Duplicate.
+    Raises what drafting a sale raises, CostUnknown, DateInFuture, BackdatedTooFar, BackdatedTooMuch, PeriodClosed,
+    Duplicate.
     """
     work.caller.require("returns:write")
+    check_may_record_history(work, data.history)
     on = movement_date(work, data.date)
     draft = await _draft(work, data)
     back = [
@@ -56,14 +58,16 @@ async def create_direct_credit(work: UnitOfWork, data: DirectCreditInput) -> Dir
     pairs = sorted({(line.product_id, draft.location_id) for line, _ in back})
     await stock_operation(work, pairs)
     ensure_levels(work, pairs)
-    periods, roles, levels, costs = await work.load(*ledger_loads(on), *stock_loads(pairs))
+    periods, roles, levels, costs, *past = await work.load(
+        *ledger_loads(on), *stock_loads(pairs), *past_loads(work, pairs, on, history=data.history)
+    )
     ledger = open_ledger(periods, roles, on, strict_date=data.strict_date)
-    stock = Stock(levels, costs, work.tenant.base_currency)
+    stock = await stock_on(work, ledger, pairs, levels, costs, past, history=data.history)
     came = [
         _receive(stock, line_no, line, cost, draft.location_id) for line_no, (line, cost) in enumerate(back, start=1)
     ]
 
-    numbers = await take(work, ledger.date, *(["credit_note", "return"] if came else ["credit_note"]))
+    numbers = await numbered(work, ledger, stock, *(["credit_note", "return"] if came else ["credit_note"]))
     credit = save_posted(work, ledger, _credit_note(draft, data, on=ledger.document_date), numbers[0])
     receipt = None
     if came:

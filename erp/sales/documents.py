@@ -207,3 +207,20 @@ class DirectCreditView(Struct, frozen=True, kw_only=True):
     cost: str
     line_count: int
     external_id: str | None
+
+
+class CreditView(Struct, frozen=True, kw_only=True):
+    """What a customer owes and has ordered against its credit limit; null: no limit.
+
+    `exposure` is `open_receivables` (open invoices less open credit notes) less `advances` (paid and not used yet)
+    plus `uninvoiced_orders` (of confirmed orders, on no posted invoice yet, gross). `available` is what is left.
+    """
+
+    party_id: UUID
+    currency: str
+    credit_limit: str | None
+    open_receivables: str
+    advances: str
+    uninvoiced_orders: str
+    exposure: str
+    available: str | None

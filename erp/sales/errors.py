@@ -25,6 +25,16 @@ class MoreThanOpen(DomainError):
     title = "More than is left of the line"
 
 
+class CreditLimitExceeded(DomainError):
+    """With this order the customer would owe more than its credit limit; nothing was changed.
+
+    Fix: wait for a payment, cancel other orders, raise `credit_limit`, or confirm with `credit_override`.
+    """
+
+    code = "credit-limit-exceeded"
+    title = "The customer's credit limit would be exceeded"
+
+
 class OrderChanged(DomainError):
     """The draft was changed while it was being confirmed; nothing was changed.
 

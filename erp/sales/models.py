@@ -25,6 +25,7 @@ sales_orders = Table(
     Column("text", Text),
     Column("cancel_reason", Text),
     Column("direct", Boolean),
+    Column("billed", Boolean),
     Column("external_id", Text),
     Column("confirmed_at", DateTime(timezone=True)),
     Column("version", Integer),

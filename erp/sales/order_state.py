@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Final, Literal, Protocol
 
 from erp.kernel.errors import InvalidState
+from erp.sales.schemas import OrderState
 
 Action = Literal["edit", "confirm", "reserve", "deliver", "return", "invoice", "cancel"]
 
@@ -67,7 +68,7 @@ def check(state: str, action: Action) -> None:
         )  # fmt: skip
 
 
-def state_after(state: str, action: Action, lines: Iterable[Progress]) -> str:
+def state_after(state: str, action: Action, lines: Iterable[Progress]) -> OrderState:
     """The state once `action` has changed the lines. Raises InvalidState."""
     check(state, action)
     reached = progress_of(lines)
@@ -76,7 +77,7 @@ def state_after(state: str, action: Action, lines: Iterable[Progress]) -> str:
     return reached
 
 
-def progress_of(lines: Iterable[Progress]) -> str:
+def progress_of(lines: Iterable[Progress]) -> OrderState:
     """The state a confirmed order's lines amount to."""
     wanted = [line for line in lines if line.wanted]
     if not wanted:

@@ -30,10 +30,9 @@ async def create_order(work: UnitOfWork, data: CreateOrderInput) -> OrderView:
     """A draft, or with `confirm` a confirmed order with its reservations, in one transaction.
 
     Raises UnknownReference, PartyInactive, NotACustomer, ProductInactive, NotInThisUnit, NotRepresentable,
-    PriceUnknown, NoTaxRate, InsufficientStock, Duplicate.
+    PriceUnknown, NoTaxRate, InsufficientStock, CreditLimitExceeded, Forbidden, Duplicate.
     """
-    if data.allow_partial and not data.confirm:
-        raise Invalid("`allow_partial` goes with `confirm`.", pointer="/allow_partial")
+    _check_options(data)
     on = data.date or work.today
     number = await reference(work, "sales_order")
     products = sorted({line.product_id for line in data.lines})
@@ -54,10 +53,19 @@ async def create_order(work: UnitOfWork, data: CreateOrderInput) -> OrderView:
         external_id=data.external_id, confirmed_at=None, version=1, created_at=work.now,
     )  # fmt: skip
     if data.confirm:
-        return await create_confirmed(work, draft, lines, allow_partial=data.allow_partial)
+        return await create_confirmed(
+            work, draft, lines, party, allow_partial=data.allow_partial, override=data.credit_override
+        )
     add_order(work, draft, lines)
     tell_order(work, draft, "created", lines=lines)
     return order_view(draft, lines, {})
+
+
+def _check_options(data: CreateOrderInput) -> None:
+    if not data.confirm:
+        for name in ("allow_partial", "credit_override"):
+            if getattr(data, name):
+                raise Invalid(f"`{name}` goes with `confirm`.", pointer=f"/{name}")
 
 
 async def update_order(work: UnitOfWork, order_id: UUID, data: UpdateOrderInput) -> OrderView:

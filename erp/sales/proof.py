@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import ColumnElement, Numeric, Select, Subquery, Table, and_, case, cast, func, or_, select
+from sqlalchemy import ColumnElement, Numeric, Select, Subquery, Table, and_, case, cast, exists, func, or_, select
 
 from db.statement import TENANT
 from erp.accounting.proof_check import Check, check, evidence_row
@@ -97,6 +97,47 @@ INVOICED = check(
     .where(sales_order_lines.c.tenant_id == TENANT, _invoiced.c.total > sales_order_lines.c.delivered),
 )
 
+_on_invoices = (
+    select(invoice_lines.c.source_line_id.label("key"), func.sum(_signed).label("total"))
+    .join(
+        invoices,
+        and_(invoices.c.tenant_id == invoice_lines.c.tenant_id, invoices.c.id == invoice_lines.c.invoice_id),
+    )
+    .where(
+        invoice_lines.c.tenant_id == TENANT,
+        invoice_lines.c.source_line_id.is_not(None),
+        invoices.c.state != "cancelled",
+    )
+    .group_by(invoice_lines.c.source_line_id)
+    .subquery("on_invoices")
+)
+_taken_back = invoices.alias("taken_back")
+_to_invoice = sales_order_lines.c.quantity - sales_order_lines.c.cancelled - sales_order_lines.c.returned
+BILLED = check(
+    "billed-orders",
+    "Of an order marked as billed nothing is left to invoice, unless an invoice of it was taken back.",
+    evidence_row("sales_order_lines", sales_order_lines.c.id, _to_invoice, func.coalesce(_on_invoices.c.total, _ZERO))
+    .select_from(
+        sales_order_lines.join(
+            sales_orders,
+            and_(
+                sales_orders.c.tenant_id == sales_order_lines.c.tenant_id,
+                sales_orders.c.id == sales_order_lines.c.order_id,
+                sales_orders.c.billed,
+            ),
+        ).outerjoin(_on_invoices, _on_invoices.c.key == sales_order_lines.c.id)
+    )
+    .where(
+        sales_order_lines.c.tenant_id == TENANT,
+        _to_invoice > func.coalesce(_on_invoices.c.total, _ZERO),
+        ~exists().where(
+            _taken_back.c.tenant_id == TENANT,
+            _taken_back.c.order_id == sales_orders.c.id,
+            or_(_taken_back.c.kind == "credit_note", _taken_back.c.state == "cancelled"),
+        ),
+    ),
+)
+
 
 def _moved(kind: str, lines: Table, sign: int) -> Select[tuple[object, ...]]:
     """Document lines against their stock moves: same quantity, same cost."""
@@ -178,6 +219,6 @@ RETURN_NUMBERS = check(
 )  # fmt: skip
 
 CHECKS: Final[tuple[Check, ...]] = (
-    DELIVERED, RETURNED_OF_ORDER, RETURNED, RETURNED_COST, INVOICED, DELIVERIES_MOVED, RETURNS_MOVED, TOTALS,
+    DELIVERED, RETURNED_OF_ORDER, RETURNED, RETURNED_COST, INVOICED, BILLED, DELIVERIES_MOVED, RETURNS_MOVED, TOTALS,
     DELIVERY_NUMBERS, RETURN_NUMBERS,
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """Write-side statements of orders, deliveries and returns."""
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     DateTime,
     Integer,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -21,6 +23,7 @@ from sqlalchemy import (
 from db.statement import TENANT, Statement, rows_of
 from erp.accounting.facts import open_amount_of
 from erp.invoicing.models import invoices
+from erp.parties.models import parties
 from erp.sales.models import (
     deliveries,
     delivery_lines,
@@ -35,6 +38,7 @@ from erp.sales.rows import (
     DeliveryRow,
     LineRow,
     OrderRow,
+    OrderToConfirm,
     ReturnLineRow,
     ReturnRow,
 )
@@ -51,6 +55,13 @@ RETURN_LINE_COLUMNS = tuple(sales_return_lines.c[name] for name in ReturnLineRow
 _this_order = and_(sales_orders.c.tenant_id == TENANT, sales_orders.c.id == bindparam("order_id", type_=Uuid))
 
 ORDER: Statement[OrderRow] = Statement(select(*ORDER_COLUMNS).where(_this_order), OrderRow)
+#: With its party's credit limit, to know what confirming it has to lock.
+ORDER_TO_CONFIRM: Statement[OrderToConfirm] = Statement(
+    select(*ORDER_COLUMNS, parties.c.credit_limit.is_not(None))
+    .join(parties, and_(parties.c.tenant_id == sales_orders.c.tenant_id, parties.c.id == sales_orders.c.party_id))
+    .where(_this_order),
+    OrderToConfirm.read,
+)
 LOCK_ORDER: Statement[OrderRow] = Statement(
     select(*ORDER_COLUMNS).where(_this_order).with_for_update(key_share=True), OrderRow
 )
@@ -65,8 +76,11 @@ ORDER_LINES: Statement[LineRow] = Statement(
     LineRow,
 )
 
+#: A direct sale is invoiced as it is made.
 ADD_ORDER: Statement[tuple[()]] = Statement(
-    insert(sales_orders).values(tenant_id=TENANT, **{name: bindparam(name) for name in OrderRow._fields})
+    insert(sales_orders).values(
+        tenant_id=TENANT, billed=bindparam("direct"), **{name: bindparam(name) for name in OrderRow._fields}
+    )
 )
 
 _new_line = rows_of(
@@ -107,6 +121,7 @@ SET_STATE: Statement[tuple[()]] = Statement(
         state=bindparam("new_state", type_=Text),
         confirmed_at=bindparam("new_confirmed_at", type_=DateTime(timezone=True)),
         cancel_reason=bindparam("new_cancel_reason", type_=Text),
+        billed=or_(sales_orders.c.billed, bindparam("now_billed", type_=Boolean)),
         version=sales_orders.c.version + 1,
     )
 )

@@ -7,11 +7,10 @@ from uuid import UUID
 from db.identifiers import new_id
 from erp.accounting.posting import Ledger, ledger_loads, open_ledger
 from erp.inventory.facts import chosen_location, location_facts, movement_date
-from erp.inventory.stock import Stock, ensure_levels, post_moves, stock_loads
+from erp.inventory.stock import Stock, ensure_levels, numbered, past_loads, post_moves, stock_loads, stock_on
 from erp.kernel.errors import Invalid, NotFound
 from erp.kernel.money import EXACT, money_text, round_money
 from erp.kernel.quantity import quantity_text
-from erp.numbering.service import take
 from erp.sales.documents import ReturnView
 from erp.sales.order_state import check, state_after
 from erp.sales.planning import named
@@ -39,7 +38,7 @@ async def return_delivery(work: UnitOfWork, delivery_id: UUID, data: ReturnDeliv
     """Take goods of one delivery back: Dr inventory / Cr cost of goods at the original delivered unit cost.
 
     Raises NotFound, VersionConflict (of the delivery), MoreThanOpen, NothingToDo, UnknownReference, DateInFuture,
-    PeriodClosed, Duplicate.
+    BackdatedTooFar, BackdatedTooMuch, PeriodClosed, Duplicate.
     """
     on = movement_date(work, data.date)
     found, peeked, places = await work.peek(
@@ -52,21 +51,22 @@ async def return_delivery(work: UnitOfWork, delivery_id: UUID, data: ReturnDeliv
     pairs = sorted({(line.product_id, location_id) for line in peeked})
     await stock_operation(work, pairs)
     ensure_levels(work, pairs)
-    periods, roles, orders, lines, found, rows, levels, costs = await work.load(
+    periods, roles, orders, lines, found, rows, levels, costs, *past = await work.load(
         *ledger_loads(on), LOCK_ORDER(order_id=delivery.order_id), ORDER_LINES(order_id=delivery.order_id),
         LOCK_DELIVERY(delivery_id=delivery_id), DELIVERY_LINES(delivery_id=delivery_id), *stock_loads(pairs),
+        *past_loads(work, pairs, on),
     )  # fmt: skip
     order, delivery = order_of(orders, delivery.order_id), delivery_of(found, delivery_id)
     work.check_version(delivery.version)
     check(order.state, "return")
     ledger = open_ledger(periods, roles, on, strict_date=data.strict_date)
-    stock = Stock(levels, costs, order.currency)
+    stock = await stock_on(work, ledger, pairs, levels, costs, past)
     back = named(data.lines, rows, {row.line_no: row.quantity - row.returned for row in rows})
     returned = [
         _receive(stock, line_no, row, quantity, location_id) for line_no, (row, quantity) in enumerate(back, start=1)
     ]
 
-    [number] = await take(work, ledger.date, "return")
+    [number] = await numbered(work, ledger, stock, "return")
     receipt = ReturnRow(
         id=new_id(), number=number, delivery_id=delivery.id, order_id=order.id, credit_note_id=None,
         party_id=delivery.party_id, location_id=location_id, date=on, accounting_date=ledger.date,

@@ -12,14 +12,19 @@ from erp.http.request import ApiRequest
 from erp.inventory.reservations import shown_reservations_of
 from erp.invoicing.facts import invoiced_lines
 from erp.invoicing.schemas import InvoiceView
+from erp.kernel.errors import NotFound
+from erp.parties.facts import party_facts
 from erp.sales import delivery_routes, direct_routes, service
-from erp.sales.documents import DeliveryView, OrderSummary, OrderView
+from erp.sales.credit import credit_view
+from erp.sales.credit_queries import EXPOSURE
+from erp.sales.documents import CreditView, DeliveryView, OrderSummary, OrderView
 from erp.sales.planning import held_by_line
 from erp.sales.queries import ORDERS
 from erp.sales.repository import BILLED, ORDER, ORDER_LINES
 from erp.sales.saving import order_of
 from erp.sales.schemas import (
     CancelOrderInput,
+    ConfirmOrderInput,
     CreateOrderInput,
     DeliverOrderInput,
     InvoiceOrderInput,
@@ -36,7 +41,7 @@ UPDATE = Command(
     match="required",
 )  # fmt: skip
 CONFIRM = Command(
-    "sales_orders.confirm", service.confirm_order, "sales_orders:write", ReserveOrderInput, target=True,
+    "sales_orders.confirm", service.confirm_order, "sales_orders:write", ConfirmOrderInput, target=True,
     key="required", match="accepted",
 )  # fmt: skip
 RESERVE = Command(
@@ -49,11 +54,11 @@ CANCEL = Command(
 )  # fmt: skip
 DELIVER = Command(
     "sales_orders.deliver", service.deliver_order, "deliveries:write", DeliverOrderInput, target=True, status=201,
-    key="required", match="accepted",
+    key="required", match="accepted", made_in="/v1/deliveries",
 )  # fmt: skip
 INVOICE = Command(
     "sales_orders.invoice", service.invoice_order, "invoices:write", InvoiceOrderInput, target=True, status=201,
-    key="required", match="accepted",
+    key="required", match="accepted", made_in="/v1/invoices",
 )  # fmt: skip
 COMMANDS = (
     CREATE, UPDATE, CONFIRM, RESERVE, CANCEL, DELIVER, INVOICE, *delivery_routes.COMMANDS, *direct_routes.COMMANDS
@@ -74,11 +79,12 @@ async def update_order(request: ApiRequest, order_id: UUID, data: UpdateOrderInp
 
 @post("/sales-orders/{order_id:uuid}/confirm", status_code=200, summary="Confirm a sales order")
 async def confirm_order(
-    request: ApiRequest, order_id: UUID, data: ReserveOrderInput | None = None
+    request: ApiRequest, order_id: UUID, data: ConfirmOrderInput | None = None
 ) -> Reply[OrderView]:
     """Reserves the stock of all lines, or refuses; with `allow_partial` each line says what was `reserved`.
 
-    Reservations end after the tenant's setting `sales.reservation_ttl` (in seconds, three days unless set); the order
+    Refused when the customer's credit limit would be exceeded, unless `credit_override` says why it may be.
+    Reservations end after the configured `sales.reservation_ttl` (in seconds, three days unless set); the order
     stays confirmed and may reserve again.
     """
     return await perform(request, CONFIRM, data, order_id)
@@ -131,11 +137,20 @@ async def list_orders(request: ApiRequest) -> Reply[Page[OrderSummary]]:
     return page
 
 
+@get("/parties/{party_id:uuid}/credit", summary="Read what a customer owes and has ordered", tags=["Parties"])
+async def get_credit(request: ApiRequest, party_id: UUID) -> Reply[CreditView]:
+    """Beside its credit limit. Confirming an order looks again: this is what was known a moment ago."""
+    found, [exposure] = await read(request, "sales_orders:read", party_facts(party_id), EXPOSURE(party_id=party_id))
+    if not found:
+        raise NotFound(party_id=str(party_id))
+    return show(credit_view(found[0], exposure, request.caller.tenant.base_currency))
+
+
 router = Router(
     "/v1",
     route_handlers=[
         create_order, update_order, confirm_order, reserve_order, cancel_order, deliver_order, invoice_order,
-        get_order, list_orders, *delivery_routes.HANDLERS, *direct_routes.HANDLERS,
+        get_order, list_orders, get_credit, *delivery_routes.HANDLERS, *direct_routes.HANDLERS,
     ],
     tags=["Sales orders"],
 )  # fmt: skip

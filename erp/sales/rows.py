@@ -2,11 +2,12 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from erp.kernel.quantity import NotRepresentable, Ratio, from_base, quantity_text, to_base
 from erp.kernel.text import Date
+from erp.sales.schemas import OrderState, Rounding
 
 
 class Converted(Protocol):
@@ -41,13 +42,13 @@ class OrderRow(NamedTuple):
 
     id: UUID
     number: str
-    state: str
+    state: OrderState
     party_id: UUID
     location_id: UUID
     date: Date
     currency: str
     prices_include_tax: bool
-    tax_rounding: str
+    tax_rounding: Rounding
     payment_terms_days: int
     net: Decimal
     tax: Decimal
@@ -61,6 +62,17 @@ class OrderRow(NamedTuple):
     confirmed_at: datetime | None
     version: int
     created_at: datetime
+
+
+class OrderToConfirm(NamedTuple):
+    """An order, and whether its party has a credit limit."""
+
+    order: OrderRow
+    limited: bool
+
+    @classmethod
+    def read(cls, *columns: Any) -> "OrderToConfirm":
+        return cls(OrderRow(*columns[:-1]), columns[-1])
 
 
 class LineRow(NamedTuple):

@@ -74,13 +74,13 @@ def move_lines(work: UnitOfWork, before: Sequence[LineRow], after: Sequence[Line
         work.save(MOVE_LINES(**arrays(("ids", "cancelleds", "delivereds", "returneds"), changes)))
 
 
-def set_state(work: UnitOfWork, before: OrderRow, **changes: Any) -> OrderRow:
-    """Queue a new version of the order with these changes of its state."""
+def set_state(work: UnitOfWork, before: OrderRow, *, billed: bool = False, **changes: Any) -> OrderRow:
+    """Queue a new version of the order with these changes of its state. `billed`: nothing is left to invoice."""
     after = before._replace(**changes, version=before.version + 1)
     work.save(
         SET_STATE(
             order_id=after.id, new_state=after.state, new_confirmed_at=after.confirmed_at,
-            new_cancel_reason=after.cancel_reason,
+            new_cancel_reason=after.cancel_reason, now_billed=billed,
         )
     )  # fmt: skip
     return after

@@ -12,6 +12,14 @@ Rounding = Literal["line", "document"]
 LineNo = Annotated[int, Meta(ge=1, le=2_147_483_647)]
 Description = Annotated[str, Meta(min_length=1, max_length=500, description="1 to 500 characters.")]
 Reference = Annotated[str, Meta(max_length=200, description="The customer's own reference.")]
+Override = Annotated[
+    str,
+    Meta(
+        min_length=3, max_length=500, pattern=r"\S",
+        description="Why the order is confirmed though the customer's credit limit is exceeded, in 3 to 500"
+        " characters. Needs the permission `credit_limits:override`.",
+    ),
+]  # fmt: skip
 
 
 class OrderLineInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,7 +44,7 @@ class CreateOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A draft, or with `confirm` a confirmed order that holds its stock.
 
     `date` is today unless given, the location the default one, tax as in the tenant's settings.
-    `allow_partial` goes with `confirm`.
+    `allow_partial` and `credit_override` go with `confirm`.
     """
 
     party_id: UUID
@@ -50,6 +58,7 @@ class CreateOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     external_id: ExternalId | None = None
     confirm: bool = False
     allow_partial: bool = False
+    credit_override: Override | None = None
 
 
 class UpdateOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,6 +73,13 @@ class UpdateOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     reference: Reference | UnsetType = UNSET
     text: Text | UnsetType = UNSET
     external_id: ExternalId | UnsetType | None = UNSET
+
+
+class ConfirmOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All lines are reserved or none is; with `allow_partial` each line gets what is there."""
+
+    allow_partial: bool = False
+    credit_override: Override | None = None
 
 
 class ReserveOrderInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -128,7 +144,11 @@ class ReturnDeliveryInput(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class DirectSaleInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Sold, handed over and invoiced in one step, today or on an earlier `date`."""
+    """Sold, handed over and invoiced in one step, today or on an earlier `date`.
+
+    `history`: taken over from another system, so that costs of later issues are left alone and no credit limit
+    counts (needs `imports:write`).
+    """
 
     party_id: UUID
     lines: OrderLines
@@ -140,6 +160,8 @@ class DirectSaleInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     reference: Reference = ""
     text: Text = ""
     strict_date: bool = False
+    history: bool = False
+    credit_override: Override | None = None
     external_id: ExternalId | None = None
 
 
@@ -153,8 +175,9 @@ class DirectCreditLineInput(OrderLineInput, frozen=True, kw_only=True, forbid_un
 class DirectCreditInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A credit note without its invoice, with the goods that came back.
 
-    Nobody knows which delivery they were of, so they come back at `unit_cost`, else at the current moving average
-    (the last one when none is left).
+    Nobody knows which delivery they were of, so they come back at `unit_cost`, else at the moving average of the day
+    (the last one when none is left). `history`: taken over from another system, so that costs of later issues are
+    left alone (needs `imports:write`).
     """
 
     party_id: UUID
@@ -165,4 +188,5 @@ class DirectCreditInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     prices_include_tax: bool | None = None
     tax_rounding: Rounding | None = None
     strict_date: bool = False
+    history: bool = False
     external_id: ExternalId | None = None

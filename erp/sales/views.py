@@ -5,6 +5,8 @@ from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
+from msgspec.structs import asdict
+
 from erp.invoicing.facts import InvoicedLine
 from erp.kernel.money import money_text
 from erp.kernel.quantity import quantity_text
@@ -35,7 +37,15 @@ _NOT_BILLED = BilledRow(_ZERO, _ZERO)
 
 
 def order_summary(row: OrderRow) -> OrderSummary:
-    return OrderSummary(**_order_header(row))
+    currency = row.currency
+    return OrderSummary(
+        id=row.id, version=row.version, number=row.number, state=row.state, party_id=row.party_id,
+        location_id=row.location_id, date=row.date, currency=currency, prices_include_tax=row.prices_include_tax,
+        tax_rounding=row.tax_rounding, payment_terms_days=row.payment_terms_days, net=money_text(row.net, currency),
+        tax=money_text(row.tax, currency), gross=money_text(row.gross, currency), line_count=row.line_count,
+        reference=row.reference, text=row.text, cancel_reason=row.cancel_reason, direct=row.direct,
+        external_id=row.external_id, confirmed_at=row.confirmed_at, created_at=row.created_at,
+    )  # fmt: skip
 
 
 def order_view(
@@ -48,22 +58,13 @@ def order_view(
     """`held`: order line -> reserved for it, in the product's unit."""
     done = still_invoiced(invoiced)
     return OrderView(
-        **_order_header(row),
+        **asdict(order_summary(row)),
         invoice_state=_invoice_state(lines, done),
         payment_state=_payment_state(billed),
         invoiced_amount=money_text(billed.invoiced, row.currency),
         unpaid_amount=money_text(billed.open, row.currency),
         lines=[_line_view(line, row.currency, held, done) for line in lines],
     )
-
-
-def _order_header(row: OrderRow) -> dict[str, Any]:
-    return {
-        **row._asdict(),
-        "net": money_text(row.net, row.currency),
-        "tax": money_text(row.tax, row.currency),
-        "gross": money_text(row.gross, row.currency),
-    }
 
 
 def _line_view(

@@ -37,5 +37,7 @@ class OperatorOnly(DomainError):
 
 
 # The id follows from the Idempotency-Key: an old key, whose answer is no longer kept, meets its own tenant.
-on_violation("tenants_pkey", Duplicate, fields=["idempotency_key"])
+on_violation("tenants_pkey", Duplicate, fields=["idempotency_key"], pointer="Idempotency-Key", source="header")
 on_violation("tenants_slug_key", Duplicate, fields=["slug"], pointer="/slug")
+on_violation("placements_pkey", Duplicate, fields=["idempotency_key"], pointer="Idempotency-Key", source="header")
+on_violation("placements_slug_key", Duplicate, fields=["slug"], pointer="/slug")

@@ -10,18 +10,20 @@ import msgspec
 from litestar import get, post
 
 from db.identifiers import new_id
+from db.statement import Bound
+from db.two_phase import MAIN
 from erp.http.answers import Reply
 from erp.http.commands import answer_reply, encode_json, show, view_answer
 from erp.http.idempotency import idempotency_of
 from erp.http.listing import Page
 from erp.http.parameters import query_of, refuse_unknown_parameters
 from erp.http.request import ApiRequest
-from erp.kernel.errors import NotFound
+from erp.kernel.errors import Invalid, NotFound
 from erp.tenants import service
 from erp.tenants.credentials import revealed
 from erp.tenants.errors import OperatorOnly
 from erp.tenants.provisioning import create_tenant, facts_of
-from erp.tenants.queries import ALL_TENANTS, ONE_OF_ALL_TENANTS
+from erp.tenants.queries import ALL_TENANTS, ONE_OF_ALL_TENANTS, PLACEMENT_OF
 from erp.tenants.repository import TenantRow
 from erp.tenants.schemas import ChangeStateInput, CreateTenantInput, NewApiKeyView, NewTenantView, TenantView
 from erp.tenants.views import tenant_view
@@ -39,6 +41,9 @@ async def post_tenant(request: ApiRequest, data: CreateTenantInput) -> Reply[New
     """
     require_operator(request)
     facts = facts_of(await _new_tenant_id(request), data)
+    known = request.context.services.platforms.all
+    if data.database not in known:
+        raise Invalid("There is no such database.", pointer="/database", known=sorted(known))
     minted = request.context.services.identity.mint(facts.id)
     reply = await _answer(request, facts, lambda work: create_tenant(work, data, minted), 201)
     return revealed(reply, NewTenantView, lambda view: _with_secret(view, minted.token))
@@ -136,13 +141,16 @@ async def _change(
     row = await _existing(request, tenant_id)
     facts = TenantFacts(
         id=row.id, slug=row.slug, name=row.name, state=row.state, base_currency=row.base_currency,
-        country=row.country, time_zone=row.time_zone, settings=row.settings,
+        country=row.country, time_zone=row.time_zone, settings=row.settings, database=row.database,
     )  # fmt: skip
     return await _answer(request, facts, command, status)
 
 
 async def _existing(request: ApiRequest, tenant_id: UUID) -> TenantRow:
-    [found] = await request.platform.run(lambda session: session.load(ONE_OF_ALL_TENANTS(one=tenant_id)))
+    wanted = ONE_OF_ALL_TENANTS(one=tenant_id)
+    found, placed = await request.platform.ask(wanted, PLACEMENT_OF(one=tenant_id))
+    if not found and placed and placed[0][0] != MAIN:
+        [found] = await request.context.services.platforms.of(placed[0][0]).ask(wanted)
     if not found:
         raise NotFound(tenant_id=str(tenant_id))
     row: TenantRow = found[0]
@@ -161,7 +169,7 @@ async def _page(request: ApiRequest) -> Page[Any]:
         )
     counting = [ALL_TENANTS.counting(asked.shape.filters)(**asked.values)] if asked.count else []
     page_of = ALL_TENANTS.statement(asked.shape)(**values)
-    rows, *counts = await request.platform.run(lambda session: session.load(page_of, *counting))
+    rows, counts = await _everywhere(request, page_of, counting, falling=asked.shape.sort.startswith("-"))
     shown, has_more = rows[: asked.limit], len(rows) > asked.limit
     views: list[Any] = [tenant_view(TenantRow(*row[:-2])) for row in shown]
     if asked.fields is not None:
@@ -170,7 +178,20 @@ async def _page(request: ApiRequest) -> Page[Any]:
         data=views, has_more=has_more,
         next_cursor=cursors.seal(scope, encode_json(shown[-1][-2:])) if has_more else None,
     )  # fmt: skip
-    return msgspec.structs.replace(page, count=counts[0][0][0], count_kind="exact") if counts else page
+    return msgspec.structs.replace(page, count=sum(counts), count_kind="exact") if counts else page
+
+
+async def _everywhere(
+    request: ApiRequest, page_of: Bound[Any], counting: list[Bound[Any]], *, falling: bool
+) -> tuple[list[Any], list[int]]:
+    """The page's rows of every database in one order, and how many there are in each."""
+    rows: list[Any] = []
+    counts: list[int] = []
+    for platform in request.context.services.platforms.all.values():
+        found, *counted = await platform.ask(page_of, *counting)
+        rows += found
+        counts += [one[0][0] for one in counted]
+    return sorted(rows, key=lambda row: row[-2:], reverse=falling), counts
 
 
 def _with_secret(view: NewTenantView, secret: str) -> NewTenantView:

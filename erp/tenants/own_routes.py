@@ -27,8 +27,9 @@ from erp.tenants.views import key_view, tenant_view
 UPDATE_TENANT = Command("tenant.update", service.update_tenant, "tenant:write", UpdateTenantInput, match="required")
 CREATE_KEY = Command("api_keys.create", keys.create_api_key, "api_keys:write", CreateApiKeyInput, status=201)
 ROTATE_KEY = Command(
-    "api_keys.rotate", keys.rotate_api_key, "api_keys:write", RotateApiKeyInput, status=201, target=True
-)
+    "api_keys.rotate", keys.rotate_api_key, "api_keys:write", RotateApiKeyInput, status=201, target=True,
+    made_in="/v1/api-keys",
+)  # fmt: skip
 REVOKE_KEY = Command("api_keys.revoke", keys.revoke_api_key, "api_keys:write", target=True)
 
 

@@ -3,6 +3,7 @@
 Row inserts only, all of them in one round trip: no schema, no database, nothing to wait for.
 """
 
+from dataclasses import replace
 from datetime import date
 from functools import cache
 from typing import Any
@@ -12,6 +13,7 @@ from zoneinfo import available_timezones
 import msgspec
 from psycopg.types.json import Jsonb
 
+from db.two_phase import MAIN
 from erp.accounting import seed as accounting
 from erp.catalog import seed as catalog
 from erp.inventory import seed as inventory
@@ -25,6 +27,8 @@ from erp.tenants.schemas import CreateTenantInput, NewTenantView
 from erp.tenants.views import new_key_view, tenant_view
 from tenancy.api_keys import NewKey
 from tenancy.caller import TenantFacts
+from tenancy.directory import ADD_PLACEMENT
+from tenancy.distributed import join
 from tenancy.trail import Event
 from tenancy.work import UnitOfWork
 
@@ -37,6 +41,7 @@ def facts_of(tenant_id: UUID, data: CreateTenantInput) -> TenantFacts:
     return TenantFacts(
         id=tenant_id, slug=data.slug, name=data.name, state="active", base_currency=data.base_currency,
         country=data.country, time_zone=data.time_zone, settings=msgspec.to_builtins(data.settings),
+        database=data.database,
     )  # fmt: skip
 
 
@@ -51,20 +56,31 @@ async def create_tenant(work: UnitOfWork, data: CreateTenantInput, minted: NewKe
     row = TenantRow(
         id=work.tenant_id, version=1, slug=data.slug, name=data.name, plan=data.plan, state="active",
         base_currency=data.base_currency, country=data.country, time_zone=data.time_zone,
-        settings=dict(work.tenant.settings), created_at=work.now,
+        settings=dict(work.tenant.settings), database=data.database, created_at=work.now,
     )  # fmt: skip
     work.save(
         ADD_TENANT(
             slug=row.slug, name=row.name, plan=row.plan, base_currency=row.base_currency, country=row.country,
-            time_zone=row.time_zone, settings=Jsonb(row.settings), created_at=row.created_at,
+            time_zone=row.time_zone, settings=Jsonb(row.settings), database=row.database, created_at=row.created_at,
         )
     )  # fmt: skip
+    await place(work, row)
     seed(work, data)
     owner = new_key(work, minted, name="First owner", role="owner", scopes=(), expires_at=None)
     save_key(work, owner, minted)
     work.publish(Event("tenant", row.id, 1, "tenant.created", _facts(row)))
     work.audit("tenant.create", "tenant", row.id, after=_facts(row))
     return NewTenantView(id=row.id, version=1, tenant=tenant_view(row), owner_key=new_key_view(owner, work.now))
+
+
+async def place(work: UnitOfWork, row: TenantRow) -> None:
+    """Queue the tenant's place in the map, which is on the first database; both commit, or neither does."""
+    mapped = ADD_PLACEMENT(slug=row.slug, database=row.database, created_at=row.created_at)
+    if row.database == MAIN:
+        work.save(mapped)
+        return
+    there = replace(work.caller, tenant=replace(work.tenant, database=MAIN))
+    (await join(work, there)).save(mapped)
 
 
 def seed(work: UnitOfWork, data: CreateTenantInput) -> None:

@@ -7,6 +7,7 @@ from erp.http.filters import eq, in_, prefix, span
 from erp.http.listing import Listing
 from erp.tenants.repository import KEY_COLUMNS, TENANT_COLUMNS, ApiKeyRow, TenantRow
 from tenancy.api_keys import api_keys, tenants
+from tenancy.directory import placements
 
 OWN_TENANT: Statement[TenantRow] = Statement(select(*TENANT_COLUMNS).where(tenants.c.tenant_id == TENANT), TenantRow)
 
@@ -18,8 +19,16 @@ API_KEYS: Listing[ApiKeyRow] = Listing(
     key=api_keys.c.id,
     sorts={"created_at": api_keys.c.created_at},
     default="-created_at",
-    filters={"state": eq(api_keys.c.state), "role": in_(api_keys.c.role), "created_at": span(api_keys.c.created_at)},
+    filters={
+        "state": eq(api_keys.c.state),
+        "role": in_(api_keys.c.role),
+        "created_at": span(api_keys.c.created_at),
+        "last_used_at": span(api_keys.c.last_used_at),
+    },
 )
+
+# Across tenants, where the map is: run by the platform role.
+PLACEMENT_OF = Statement(select(placements.c.database).where(placements.c.tenant_id == bindparam("one")))
 
 # Across tenants: run by the platform role, never by a unit of work.
 ONE_OF_ALL_TENANTS: Statement[TenantRow] = Statement(

@@ -22,6 +22,7 @@ class TenantRow(NamedTuple):
     country: str
     time_zone: str
     settings: dict[str, Any]
+    database: str
     created_at: datetime
 
 
@@ -52,7 +53,8 @@ ADD_TENANT: Statement[tuple[()]] = Statement(
     insert(tenants).values(
         tenant_id=TENANT, slug=bindparam("slug"), name=bindparam("name"), plan=bindparam("plan"),
         base_currency=bindparam("base_currency"), country=bindparam("country"), time_zone=bindparam("time_zone"),
-        settings=cast(bindparam("settings"), JSONB), created_at=bindparam("created_at"),
+        settings=cast(bindparam("settings"), JSONB), database=bindparam("database"),
+        created_at=bindparam("created_at"),
     )
 )  # fmt: skip
 SET_TENANT: Statement[tuple[()]] = Statement(

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from erp.kernel.text import CountryCode, CurrencyCode, Name, Reason, Slug, Timestamp
+from erp.kernel.text import CountryCode, CurrencyCode, Days, Name, Reason, Slug, Timestamp
 
 TenantState = Literal["active", "suspended", "closed"]
 Role = Literal["owner", "admin", "accountant", "sales", "warehouse", "auditor", "custom"]
@@ -36,6 +36,7 @@ _SETTING_NAMES = {
     "tax_rounding": "sales.tax_rounding",
     "order_reservation_ttl": "sales.reservation_ttl",
     "reservation_ttl": "inventory.reservation_ttl",
+    "max_backdate_days": "inventory.max_backdate_days",
 }
 
 
@@ -44,12 +45,14 @@ class TenantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     `sales.prices_include_tax`: false. `sales.tax_rounding`: line. Seconds a reservation holds:
     `sales.reservation_ttl` for a confirmed order, `inventory.reservation_ttl` for one made by hand.
+    `inventory.max_backdate_days`: how many days back a stock document may change costs of later issues; 366.
     """
 
     prices_include_tax: bool | UnsetType = UNSET
     tax_rounding: Rounding | UnsetType = UNSET
     order_reservation_ttl: Seconds | UnsetType = UNSET
     reservation_ttl: Seconds | UnsetType = UNSET
+    max_backdate_days: Days | UnsetType = UNSET
 
 
 class TenantSettingsChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=_SETTING_NAMES):
@@ -59,13 +62,15 @@ class TenantSettingsChange(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     tax_rounding: Rounding | UnsetType | None = UNSET
     order_reservation_ttl: Seconds | UnsetType | None = UNSET
     reservation_ttl: Seconds | UnsetType | None = UNSET
+    max_backdate_days: Days | UnsetType | None = UNSET
 
 
 class CreateTenantInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`chart`: the chart of accounts to start from. Fiscal years are calendar years.
 
     Accounting periods are opened from `first_fiscal_year` (last year unless given) to the end of next year;
-    books taken over from another system need the year of their earliest document.
+    books taken over from another system need the year of their earliest document. `database`: where the tenant's
+    data lives, for good; one of those the installation has.
     """
 
     slug: Slug
@@ -77,6 +82,7 @@ class CreateTenantInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     chart: Annotated[str, Meta(min_length=1, max_length=64, examples=["generic-ifrs"])] = "generic-ifrs"
     first_fiscal_year: Annotated[int, Meta(ge=1970, le=2200)] | None = None
     settings: TenantSettings = TenantSettings()
+    database: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,30}(?!\n)$", examples=["main"])] = "main"
 
 
 class UpdateTenantInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,7 +98,7 @@ class ChangeStateInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class TenantView(Struct, frozen=True, kw_only=True):
-    """A suspended or closed tenant keeps its data; its callers are refused."""
+    """A suspended or closed tenant keeps its data; its callers are refused. `database`: where its data lives."""
 
     id: UUID
     version: int
@@ -104,6 +110,7 @@ class TenantView(Struct, frozen=True, kw_only=True):
     country: str
     time_zone: str
     settings: TenantSettings
+    database: str
     created_at: datetime
 
 
@@ -123,7 +130,10 @@ class RotateApiKeyInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class ApiKeyView(Struct, frozen=True, kw_only=True):
-    """`prefix` is the part of the key that may be written down to recognise it by."""
+    """`prefix` is the part of the key that may be written down to recognise it by.
+
+    `last_used_at` is noted about once a minute, null for a key that was never used.
+    """
 
     id: UUID
     version: int

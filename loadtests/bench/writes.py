@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 #: Written by background processes, or for many requests at a time.
-_APART = frozenset({"jobs", "job_rows", "notices", "api_keys"})
+_APART = frozenset({"outbox", "jobs", "job_rows", "notices", "api_keys"})
 #: References of orders are handed out in blocks.
 _BLOCKS = "series NOT IN ('sales_order', 'purchase_order')"
 _PATIENCE = 30.0
@@ -71,10 +71,10 @@ async def _texts(session: Session, before: int) -> dict[str, str]:
 
 
 async def _at_rest(session: Session) -> None:
-    """Wait until every event is published: publishing touches rows of earlier requests."""
+    """Wait until every event is published: what follows from it touches rows of its own."""
     deadline = time.monotonic() + _PATIENCE
     while True:
-        [(left,)] = await _rows(session, "SELECT count(*) FROM events WHERE published_at IS NULL")
+        [(left,)] = await _rows(session, "SELECT count(*) FROM outbox")
         if not left:
             return
         if time.monotonic() > deadline:

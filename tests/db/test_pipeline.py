@@ -24,7 +24,7 @@ def sql(text: str, **parameters: Any) -> Bound[Any]:
     return Bound(text, parameters)
 
 
-@pytest.fixture(params=[False, True], ids=["unprepared", "prepared"])
+@pytest.fixture(params=["off", "on"])
 async def pool(request: pytest.FixtureRequest, services: Services) -> AsyncIterator[Pool]:
     """Direct to the server, where statements may be prepared."""
     pool = Pool(services.superuser_url, name="direct", size=2, prepared=request.param)

@@ -200,7 +200,7 @@ def test_a_process_is_told_everything_the_settings_read(name: str, secrets: dict
     settings = load_settings(environment)
     assert settings.role == ROLES[name]
     assert settings.metrics_port == 9100
-    assert settings.prepared_statements
+    assert settings.prepared_statements == "on"
     assert len(settings.replica_urls) == 2
 
 

@@ -172,7 +172,7 @@ def test_a_process_is_told_everything_the_settings_read(name: str, overlay: str)
     settings = load_settings(environment)
     assert settings.role == name.partition("-")[0]
     assert settings.metrics_port == next(p["containerPort"] for p in container["ports"] if p["name"] == "metrics")
-    assert settings.prepared_statements
+    assert settings.prepared_statements == "on"
 
 
 def test_the_migration_is_told_where_and_nothing_else() -> None:

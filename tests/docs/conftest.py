@@ -23,7 +23,8 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 #: The guide, in the order in which it is read: a chapter knows what the ones before it made.
 CHAPTERS = tuple(
-    DOCS / "api" / f"{name}.md" for name in ("guide", "stock-and-ledger", "many-records", "keys-and-limits")
+    DOCS / "api" / f"{name}.md"
+    for name in ("guide", "stock-and-ledger", "many-records", "fulfilment", "configuration", "keys-and-limits")
 )
 
 

@@ -10,6 +10,7 @@ from erp.accounting.chart import TEMPLATES
 from erp.exchange.imports.registry import IMPORTABLE
 from erp.http.catalogue import problem_classes
 from erp.settings import load_settings
+from fleet.configuration.keys import KEYS
 from fleet.instruments import REGISTRY
 from tests.docs.conftest import DOCS, ROOT
 from tests.docs.pages import codes, rows
@@ -102,3 +103,8 @@ def test_every_problem_that_is_named_exists() -> None:
     named = {name for page in DOCS.rglob("*.md") for name in codes(page) if re.fullmatch(r"[a-z]+(?:-[a-z]+)+", name)}
     assert {"outcome-unknown", "idempotency-in-flight"} <= named
     assert named - set(problem_classes()) - others == set()
+
+
+def test_every_configuration_key_is_documented() -> None:
+    shown = {name for row in rows(DOCS / "configuration.md", "Keys") for name in row.codes(0)}
+    assert shown == set(KEYS)

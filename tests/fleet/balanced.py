@@ -30,12 +30,16 @@ class Balanced:
     arrivals: "queue.Queue[str]"
 
     def client(self, **options: Any) -> httpx.Client:
-        trust = ssl.create_default_context(cafile=str(self.nginx.authority))
-        base = f"https://localhost:{self.nginx.https_port}"
-        return httpx.Client(base_url=base, verify=trust, trust_env=False, timeout=10, **options)
+        return client_of(self.nginx, **options)
 
     def arrived(self) -> list[str]:
         return [path for instance in self.instances for path in instance.paths]
+
+
+def client_of(nginx: Nginx, **options: Any) -> httpx.Client:
+    """A client that trusts this nginx alone."""
+    trust = ssl.create_default_context(cafile=str(nginx.authority))
+    return httpx.Client(base_url=nginx.url, verify=trust, trust_env=False, timeout=10, **options)
 
 
 @contextmanager
@@ -46,7 +50,7 @@ def balanced(*, limited: bool = False) -> Iterator[Balanced]:
     arrivals: queue.Queue[str] = queue.Queue()
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, root)
-        nginx = _nginx(root)
+        nginx = nginx_in(root)
         if not limited:
             nginx = replace(nginx, requests_per_second=10_000, burst=10_000, connections=1_000)
         instances = tuple(
@@ -59,7 +63,8 @@ def balanced(*, limited: bool = False) -> Iterator[Balanced]:
         yield Balanced(nginx, running, instances, arrivals)
 
 
-def _nginx(root: Path) -> Nginx:
+def nginx_in(root: Path) -> Nginx:
+    """Not configured yet, for three instances on free ports."""
     account, binary = service_account(), which("nginx")
     assert binary is not None
     folder = root / "nginx"

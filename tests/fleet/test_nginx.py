@@ -13,6 +13,7 @@ import pytest
 
 from deploy.local.binaries import which
 from deploy.local.nginx import TEMPLATES, render
+from erp.http.catalogue import problem_classes
 from tests.fleet.balanced import Balanced, balanced
 
 pytestmark = pytest.mark.skipif(which("nginx") is None, reason="nginx is not installed on this machine")
@@ -36,7 +37,8 @@ def problem(answer: httpx.Response) -> dict[str, Any]:
     assert answer.headers["content-type"] == "application/problem+json"
     found: dict[str, Any] = answer.json()
     assert found["status"] == answer.status_code
-    assert found["correlation_id"] == answer.headers["x-request-id"]
+    assert found["correlation_id"] == answer.headers["x-request-id"] == answer.headers["x-correlation-id"]
+    assert found["instance"] == answer.request.url.path
     return found
 
 
@@ -57,13 +59,43 @@ def test_caller_cannot_forge_where_it_comes_from(wide: Balanced) -> None:
     assert "proxy" not in told
 
 
-def test_request_id_is_kept_when_harmless_and_replaced_when_not(wide: Balanced) -> None:
+IDS = ("x-correlation-id", "x-request-id")
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ({"X-Request-Id": "order-4711-abc"}, "order-4711-abc"),
+        ({"X-Correlation-Id": "order-4711-abc"}, "order-4711-abc"),
+        ({"X-Correlation-Id": "correlation-1", "X-Request-Id": "request-0001"}, "correlation-1"),
+        ({"X-Correlation-Id": "short", "X-Request-Id": "request-0001"}, "request-0001"),
+        ({"X-Correlation-Id": "A" * 64}, "A" * 64),
+        ({}, None),
+        ({"X-Request-Id": 'x" evil'}, None),
+        ({"X-Request-Id": "under_scored_id"}, None),
+        ({"X-Correlation-Id": "A" * 65, "X-Request-Id": "A" * 7}, None),
+        ({"X-Correlation-Id": "${jndi:ldap}"}, None),
+    ],
+)
+def test_one_harmless_id_names_a_request_on_both_sides(
+    wide: Balanced, sent: dict[str, str], kept: str | None
+) -> None:
     with wide.client() as client:
-        kept = client.get("/", headers={"X-Request-Id": "order-4711-abc"})
-        replaced = client.get("/", headers={"X-Request-Id": 'x" evil'})
-    assert kept.headers["x-request-id"] == kept.json()["headers"]["x-request-id"] == "order-4711-abc"
-    assert len(replaced.headers["x-request-id"]) == 32
-    assert replaced.headers["x-request-id"] == replaced.json()["headers"]["x-request-id"]
+        for path in ("/v1/parties", "/refused", "/metrics"):
+            answer = client.get(path, headers=sent)
+            found = {answer.headers[name] for name in IDS}
+            if path != "/metrics":  # which the application never sees
+                found |= {answer.json()["headers"][name] for name in IDS}
+            assert len(found) == 1
+            assert found == {kept} if kept else re.fullmatch("[0-9a-f]{32}", found.pop())
+
+
+def test_an_id_that_comes_twice_reaches_the_application_once(wide: Balanced) -> None:
+    twice = [("X-Correlation-Id", "correlation-1"), ("X-Correlation-Id", "correlation-2")]
+    with wide.client() as client:
+        answer = client.get("/v1/parties", headers=twice)
+    assert answer.json()["headers"]["x-correlation-id"] == answer.headers["x-correlation-id"]
+    assert "," not in answer.headers["x-correlation-id"]
 
 
 def test_security_headers_are_on_answers_and_refusals(wide: Balanced) -> None:
@@ -234,10 +266,85 @@ def test_access_log_is_json_without_query_strings() -> None:
             client.get('/v1/parties?q=secret"', headers={"X-Request-Id": "logged-request-1"})
         site.running.stop()  # flushes the buffered log
         rows = [json.loads(line) for line in site.nginx.access_log.read_text().splitlines()]
-    row = next(row for row in rows if row["request_id"] == "logged-request-1")
+    row = next(row for row in rows if row["correlation_id"] == "logged-request-1")
     assert row["path"] == "/v1/parties"
     assert row["status"] == 200
     assert "secret" not in json.dumps(rows)
+
+
+def test_problems_of_the_balancer_are_those_of_the_catalogue() -> None:
+    told = [
+        json.loads(body) | {"answered": int(status)}
+        for status, body in re.findall(r"return (\d+) '(\{.*\})'", (TEMPLATES / "problems.conf.template").read_text())
+    ]
+    assert len(told) >= 12
+    for problem in told:
+        declared = problem_classes()[problem["code"]]
+        assert problem["type"] == f"/problems/{problem['code']}"
+        assert (problem["title"], problem["status"], problem["answered"], problem["retryable"]) == (
+            declared.title, declared.status, declared.status, declared.retryable
+        )  # fmt: skip
+
+
+def raw(site: Balanced, request: bytes) -> tuple[int, dict[str, str], dict[str, Any]]:
+    """Status, headers and problem of a request no client library would send."""
+    trust = ssl.create_default_context(cafile=str(site.nginx.authority))
+    with (
+        socket.create_connection(("127.0.0.1", site.nginx.https_port)) as plain,
+        trust.wrap_socket(plain, server_hostname="localhost") as secure,
+    ):
+        secure.settimeout(10)
+        secure.sendall(request)
+        answer = http.client.HTTPResponse(secure)
+        answer.begin()
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        return answer.status, headers, json.loads(answer.read())
+
+
+@pytest.mark.parametrize(
+    ("request_line", "headers", "status", "code"),
+    [
+        (b"TRACE / HTTP/1.1", b"Host: localhost", 405, "method-not-allowed"),
+        (b"CONNECT / HTTP/1.1", b"Host: localhost", 405, "method-not-allowed"),
+        (b"brew / HTTP/1.1", b"Host: localhost", 400, "bad-request"),
+        (b"GET / HTTP/9.0", b"Host: localhost", 400, "bad-request"),
+        (b"GET /%zz HTTP/1.1", b"Host: localhost", 400, "bad-request"),
+        (b"GET /../.. HTTP/1.1", b"Host: localhost", 400, "bad-request"),
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1", b"Host: localhost", 414, "address-too-long"),
+        (b"GET / HTTP/1.1", b"X: y", 400, "bad-request"),
+        (b"GET / HTTP/1.1", b"Host: a\r\nHost: b", 400, "bad-request"),
+        (b"GET / HTTP/1.1", b"Host : localhost", 400, "bad-request"),
+        (b"GET / HTTP/1.1", b"Host: a\r\nX: " + b"a" * 40_000, 431, "headers-too-large"),
+        (b"POST / HTTP/1.1", b"Host: a\r\nTransfer-Encoding: xchunked", 400, "bad-request"),
+        (b"POST / HTTP/1.1", b"Host: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked", 400, "bad-request"),
+        (b"POST / HTTP/1.1", b"Host: a\r\nContent-Length: 1\r\nContent-Length: 2", 400, "bad-request"),
+    ],
+)
+def test_what_is_no_http_is_refused_as_a_problem(
+    wide: Balanced, request_line: bytes, headers: bytes, status: int, code: str
+) -> None:
+    before = len(wide.arrived())
+    answered, told, found = raw(wide, request_line + b"\r\n" + headers + b"\r\n\r\n")
+    assert (answered, told["content-type"], found["code"]) == (status, "application/problem+json", code)
+    assert found["status"] == status
+    assert found["correlation_id"] == told["x-correlation-id"]
+    assert len(wide.arrived()) == before
+
+
+def test_the_pages_of_problems_are_no_addresses(wide: Balanced) -> None:
+    with wide.client() as client:
+        answer = client.get("/.problems/bad-request")
+    assert (answer.status_code, problem(answer)["code"]) == (404, "not-found")
+
+
+def test_a_path_cannot_write_into_a_problem(wide: Balanced) -> None:
+    context = ssl.create_default_context(cafile=str(wide.nginx.authority))
+    connection = http.client.HTTPSConnection("localhost", wide.nginx.https_port, context=context)
+    connection.putrequest("GET", '/metrics/a","status":200,"x":"?q', skip_accept_encoding=True)
+    connection.endheaders()
+    found = json.loads(connection.getresponse().read())
+    assert (found["status"], found["instance"]) == (404, "/metrics/a")
+    connection.close()
 
 
 def test_every_placeholder_of_the_templates_is_documented() -> None:

@@ -1,5 +1,6 @@
 """Child processes end with their parent, whole, and run as who they should."""
 
+import math
 import os
 import pwd
 import signal
@@ -144,3 +145,53 @@ def test_pid_used_again_by_another_process_is_left_alone(tmp_path: Path) -> None
     assert running.alive
     assert end_process(running.pid, born, patience=0.0) is True
     running.process.wait()
+
+
+# Adopts what its child leaves behind and collects both; prints how many it adopted, its child's exit code, and
+# whether all of it was told in time: what is not told costs a minute.
+ADOPTING = """
+import os, sys, threading, time
+from pathlib import Path
+from deploy.local.bell import Bell
+from deploy.local.descendants import children_of, reap_orphans
+from deploy.local.processes import Program, become_subreaper, start
+sleeper = "[sys.executable, '-c', 'import time; time.sleep(0.3)']"
+leaver = f"import subprocess, sys; subprocess.Popen({sleeper}); sys.exit(7)"
+become_subreaper()
+bell, begun, adopted = Bell(), time.monotonic(), set()
+bell.listen()
+child = start(Program("leaver", (sys.executable, "-c", leaver), Path(sys.argv[1]), Path("/tmp")))
+while not adopted or children_of(os.getpid()):
+    bell.wait(60)
+    reap_orphans({child.pid})
+    adopted |= set(children_of(os.getpid())) - {child.pid}
+    if adopted:
+        child.process.poll()
+threading.Timer(0.1, bell.ring).start()
+bell.wait(60)
+print(len(adopted), child.process.returncode, time.monotonic() - begun < 30)
+"""
+
+
+def test_adopted_orphans_are_collected_and_an_own_child_keeps_its_exit_code(tmp_path: Path) -> None:
+    """And what waits for the end of children sleeps until there is one."""
+    parent = subprocess.run(
+        [sys.executable, "-c", ADOPTING, str(tmp_path / "log")],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        timeout=90,
+        check=True,
+    )
+    assert parent.stdout == "1 7 True\n"
+
+
+def test_running_child_asks_for_no_attention(tmp_path: Path) -> None:
+    child = Child(Member(program(tmp_path, SLEEPER), lambda: True))
+    child.start()
+    assert child.rest(time.monotonic()) == math.inf
+    assert child.running is not None
+    child.running.kill()
+    crashed = time.monotonic()
+    child.tend(crashed)
+    assert 0 < child.rest(crashed) < 1

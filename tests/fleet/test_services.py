@@ -43,7 +43,7 @@ def test_application_role_owns_nothing(bare_services: Services) -> None:
     ("setting", "value"),
     [
         ("wal_level", "replica"),
-        ("max_prepared_transactions", "0"),
+        ("max_prepared_transactions", "32"),
         ("idle_in_transaction_session_timeout", "10s"),
         ("max_slot_wal_keep_size", "1GB"),
         ("synchronous_commit", "on"),

@@ -57,6 +57,12 @@ def test_the_standard_library_ends_in_the_same_line(written: io.StringIO) -> Non
     assert (line["tenant"], line["peer"]) == ("t-2", "10.0.0.9")
 
 
+def test_uvicorn_is_told_to_compose_no_access_lines(written: io.StringIO) -> None:
+    """It asks once a connection whether anybody would hear them."""
+    assert not logging.getLogger("uvicorn.access").hasHandlers()
+    assert logging.getLogger("uvicorn.error").hasHandlers()
+
+
 def test_a_log_call_cannot_change_who_writes_it(written: io.StringIO) -> None:
     get_logger().info("x", instance="api-9", role="admin", timestamp="never", tenant="t-3")
     [line] = lines(written)

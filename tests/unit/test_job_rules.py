@@ -155,3 +155,45 @@ async def test_a_loop_rests_until_its_time_or_until_it_is_woken() -> None:
     ending.set()
     loop.wake.set()
     await running
+
+
+async def test_a_loop_rests_longer_and_longer_until_there_is_work_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """50 ms after work, so that work gathers; then 50, 100, 200 ms and no longer while there is none."""
+    rests, found = recorded_rests(monkeypatch), iter([True, True, False, False, False, False, True, False])
+    ending = asyncio.Event()
+
+    async def step() -> bool:
+        again = next(found)
+        if len(rests) == 7:
+            ending.set()
+        return again
+
+    await asyncio.wait_for(Loop("probe", step, 0.2, busy=0.05).run(ending), 5)
+    assert rests == [0.05, 0.05, 0.05, 0.1, 0.2, 0.2, 0.05, 0.05]
+
+
+async def test_a_loop_without_a_pace_goes_on_at_once_or_rests_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests, found = recorded_rests(monkeypatch), iter([True, True, False, True, False])
+    ending = asyncio.Event()
+
+    async def step() -> bool:
+        again = next(found)
+        if len(rests) == 1:
+            ending.set()
+        return again
+
+    await asyncio.wait_for(Loop("probe", step, 0.2).run(ending), 5)
+    assert rests == [0.2]
+
+
+def recorded_rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses loops ask for from now on; they end at once."""
+    rests: list[float] = []
+    timeout = asyncio.timeout
+
+    def short(seconds: float) -> asyncio.Timeout:
+        rests.append(seconds)
+        return timeout(0)
+
+    monkeypatch.setattr("workers.loops.asyncio.timeout", short)
+    return rests

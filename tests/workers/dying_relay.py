@@ -1,4 +1,4 @@
-"""A relay process that is killed after it has published a batch and before it has marked it."""
+"""A relay process that is killed after it has published a batch and before it has committed."""
 
 import asyncio
 import os

@@ -1,6 +1,10 @@
 """Queues with processes of their own: what is urgent does not wait behind what is not."""
 
+import asyncio
 import uuid
+from typing import Any
+
+from redis import Redis
 
 from tests.workers.conftest import BRISK, Enqueue, Newcomer, Processes, Tables
 
@@ -36,3 +40,51 @@ def _flood(tables: Tables, tenant_id: uuid.UUID, count: int) -> None:
         " FROM generate_series(1, %(count)s)",
         tenant=tenant_id, count=count,
     )  # fmt: skip
+
+
+#: Longer than a job may take here: a worker that only asked so often would be seen.
+RARELY = BRISK | {"ERP_WORKER_QUEUE_POLL_MS": "4000"}
+
+
+async def test_a_message_ends_the_wait_of_an_idle_worker(
+    processes: Processes, tables: Tables, newcomer: Newcomer, enqueue: Enqueue
+) -> None:
+    caller = newcomer()
+    processes.coordinator()
+    processes.worker(settings=RARELY)
+    done = "SELECT state = 'done' FROM jobs WHERE id = %(id)s"
+    await tables.until(done, id=await enqueue(caller, "probe.quick"))
+    for _ in range(3):
+        assert await tables.until(done, id=await enqueue(caller, "probe.quick")) < 2
+
+
+async def test_a_worker_at_its_limit_goes_on_when_a_message_is_acknowledged(
+    processes: Processes, tables: Tables, newcomer: Newcomer, enqueue: Enqueue
+) -> None:
+    caller = newcomer()
+    jobs = [await enqueue(caller, "probe.quick") for _ in range(12)]
+    processes.coordinator()
+    processes.worker(threads=1, settings=RARELY | {"ERP_WORKER_QUEUE_AHEAD": "0"})
+    await tables.until("SELECT count(*) >= 1 FROM jobs WHERE state = 'done'")
+    assert await tables.until("SELECT count(*) = 12 FROM jobs WHERE state = 'done'") < 4
+    assert all(len(tables.effects(job)) == 1 for job in jobs)
+
+
+async def test_an_idle_worker_asks_redis_little(
+    processes: Processes, tables: Tables, newcomer: Newcomer, enqueue: Enqueue, queue_redis: Redis
+) -> None:
+    """With the product's own settings."""
+    processes.coordinator()
+    processes.worker(settings={})
+    await tables.until(
+        "SELECT state = 'done' FROM jobs WHERE id = %(id)s", id=await enqueue(newcomer(), "probe.quick")
+    )
+    before = _scripts_run(queue_redis)
+    await asyncio.sleep(3)
+    assert _scripts_run(queue_redis) - before <= 12
+
+
+def _scripts_run(redis: Redis) -> int:
+    """How often any worker has fetched or shown that it lives."""
+    found: dict[str, Any] = redis.info("commandstats")
+    return int(found.get("cmdstat_evalsha", {"calls": 0})["calls"])

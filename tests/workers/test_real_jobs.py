@@ -52,6 +52,7 @@ async def test_the_products_jobs_do_their_work(processes: Processes, tables: Tab
         "low_stock_notice",
     }  # fmt: skip
     assert {(job["state"], job["attempts"]) for job in jobs} == {("done", 1)}
+    assert [job["kind"] for job in jobs].count("trial_balance_snapshot") == 1, "one job for one closing"
     await _notice(tenant, product)
 
 

@@ -5,6 +5,7 @@ import random
 import signal
 import uuid
 from collections import defaultdict
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -14,6 +15,8 @@ from redis.exceptions import RedisError
 
 from db.redis import connect
 from db.statement import Bound
+from tenancy.cache.entries import record
+from tenancy.cache.service import TenantCache
 from tenancy.caller import Caller
 from tenancy.database import TenantDatabase
 from tenancy.platform import PlatformDatabase, PlatformSession
@@ -21,6 +24,7 @@ from tenancy.trail import Event
 from tenancy.work import UnitOfWork
 from tests.services import Services
 from tests.workers.conftest import Newcomer, Processes, Tables
+from workers.cache_repair import CacheRepair
 from workers.event_repository import EventRow
 from workers.relay import STREAM, Relay
 from workers.subscriptions import Subscription
@@ -80,7 +84,7 @@ async def test_events_appear_in_the_stream_in_order(
     seen = streamed(queue_redis)
     assert seen[str(caller.tenant.id), str(one)] == list(range(1, 201))
     assert seen[str(caller.tenant.id), str(other)] == list(range(1, 31))
-    assert tables.value("SELECT count(*) FROM events WHERE published_at IS NULL") == 0
+    assert tables.value("SELECT count(*) FROM outbox") == 0
 
 
 async def test_a_transaction_held_open_while_later_ones_commit_is_not_skipped(
@@ -137,7 +141,7 @@ def added(aggregate: uuid.UUID) -> Bound[Any]:
     )
 
 
-async def test_a_relay_killed_between_publishing_and_marking_causes_duplicates_and_no_gap(
+async def test_a_relay_killed_between_publishing_and_committing_causes_duplicates_and_no_gap(
     relay: Relay,
     processes: Processes,
     database: TenantDatabase,
@@ -162,7 +166,7 @@ async def test_a_relay_killed_between_publishing_and_marking_causes_duplicates_a
 
 
 class Flaky(Relay):
-    """Breaks off now and then after it has appended, before it has marked."""
+    """Breaks off now and then after it has appended, before it commits."""
 
     async def _publish(self, session: PlatformSession) -> int:
         sent = await super()._publish(session)
@@ -186,7 +190,7 @@ async def test_three_relays_that_break_off_at_random_lose_nothing_and_keep_the_o
     for version in range(1, 21):
         for caller, aggregate in aggregates:
             await publish(database, caller, *history(aggregate, version, version))
-    await tables.until("SELECT count(*) = 0 FROM events WHERE published_at IS NULL", seconds=40)
+    await tables.until("SELECT count(*) = 0 FROM outbox", seconds=40)
     for task in running:
         task.cancel()
     await asyncio.gather(*running, return_exceptions=True)
@@ -224,7 +228,11 @@ async def test_an_event_makes_its_jobs_once_however_often_it_is_relayed(
     caller, aggregate = newcomer(), uuid.uuid4()
     await publish(database, caller, *history(aggregate, 1, 3), *history(uuid.uuid4(), 1, 1, "probe.ignored"))
     assert await drain(relay) == 4
-    tables.rows("UPDATE events SET published_at = NULL WHERE aggregate_id = %(id)s", id=aggregate)
+    tables.rows(
+        "INSERT INTO outbox SELECT tenant_id, aggregate_id, version, position FROM events"
+        " WHERE aggregate_id = %(id)s",
+        id=aggregate,
+    )
     assert await drain(relay) == 3
     jobs = tables.rows("SELECT * FROM jobs ORDER BY kind, payload->>'n'")
     assert [(job["kind"], job["queue"], job["payload"]) for job in jobs] == [
@@ -243,5 +251,43 @@ async def test_redis_away_keeps_the_events(
     nowhere = Relay(platform, connect("redis://127.0.0.1:1/0", timeout=0.5))
     with pytest.raises(RedisError):
         await nowhere.publish()
-    assert tables.value("SELECT count(*) FROM events WHERE published_at IS NULL") == 4
+    assert tables.value("SELECT count(*) FROM outbox") == 4
     assert await drain(relay) == 4
+
+
+async def test_a_cached_answer_ends_with_the_event_when_its_writer_died_before_saying_so(
+    services: Services, platform: PlatformDatabase, database: TenantDatabase, newcomer: Newcomer
+) -> None:
+    """`database` here tells no cache: as if the process had died between the commit and the invalidation."""
+    redis = connect(services.redis_cache_url, timeout=0.5)
+    cache = TenantCache(redis, connect(services.redis_cache_url, timeout=5.0))
+    repair = CacheRepair.over(services.redis_cache_url)
+    await cache.start()
+    caller, product = newcomer(), uuid.uuid4()
+    values, asked = [b"old"], list[int | None]()
+
+    async def load(after: int | None) -> tuple[bytes, int]:
+        asked.append(after)
+        return values[0], after or 0
+
+    async def shown() -> bytes:
+        return (await cache.get(caller.tenant.id, record("product", product), None, 30.0, load)).value
+
+    assert await shown() == b"old"
+    committed = await database.run(caller, partial(_changed, product))
+    values[0] = b"new"
+    assert await shown() == b"old"
+    relay = Relay(platform, connect(services.redis_queue_url, timeout=2.0), published=repair.ended)
+    await drain(relay)
+    async with asyncio.timeout(5):
+        while await shown() != b"new":  # noqa: ASYNC110  # told by the message alone
+            await asyncio.sleep(0.005)
+    assert asked[-1] is not None
+    assert committed.position is not None
+    assert asked[-1] >= committed.position
+    await repair.close()
+    await cache.close()
+
+
+async def _changed(product: uuid.UUID, work: UnitOfWork) -> None:
+    work.publish(Event("product", product, 1, "product.updated", {}))

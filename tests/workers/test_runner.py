@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,11 +14,15 @@ from fleet.scope import current_scope
 from fleet.tracing import configure_tracing
 from tenancy.database import TenantDatabase
 from tenancy.platform import PlatformDatabase
+from tests.services import Services
 from tests.workers.conftest import Enqueue, Newcomer, Tables
 from tests.workers.probes import PROBES, effect
+from workers.broker import JobBroker
 from workers.context import JobContext
+from workers.dispatch import Dispatcher
 from workers.heart import Heart
 from workers.kinds import JobKind, by_name
+from workers.repository import CLAIM, ENQUEUE
 from workers.runner import Runner
 from workers.settings import WorkerSettings
 
@@ -144,3 +149,38 @@ async def test_an_effect_and_the_end_of_its_job_are_one_commit(
     await machine.runner(JobKind("probe.late", late)).run(caller.tenant.id, job)
     assert tables.effects(job) == []
     assert tables.job(job)["state"] == "running"  # it is another worker's to end
+
+
+async def test_a_job_whose_message_came_after_it_was_given_up_is_still_rescued(
+    services: Services, platform: PlatformDatabase, newcomer: Newcomer, enqueue: Enqueue, tables: Tables
+) -> None:
+    """It is claimed while no message counts for it, and its worker dies."""
+    caller = newcomer()
+    job = await enqueue(caller, "probe.quick")
+    assert tables.job(job)["enqueued_at"] is None
+    lease = timedelta(milliseconds=1)
+    claim = CLAIM(tenant=caller.tenant.id, job_id=job, kinds=["probe.quick"], lease=lease)
+    [[(claimed, _)]] = await platform.ask(claim)
+    await tables.until("SELECT lease_until < clock_timestamp() FROM jobs WHERE id = %(id)s", id=job)
+    dispatcher = Dispatcher(platform, JobBroker(services.redis_queue_url, SETTINGS), SETTINGS)
+    assert await dispatcher.sweep() == 1
+    row = tables.job(job)
+    assert (row["state"], row["attempts"], row["fence"]) == ("queued", 1, claimed.fence + 1)
+    assert await dispatcher.sweep() == 0
+
+
+async def test_messages_go_out_in_the_order_of_urgency(
+    services: Services, platform: PlatformDatabase, newcomer: Newcomer, enqueue: Enqueue, tables: Tables
+) -> None:
+    """The more urgent first, then the older; what there is no room for waits, queue by queue."""
+    caller = newcomer()
+    jobs = [await enqueue(caller, "probe.quick", queue=queue) for queue in ("low", "low", "low", "high")]
+    tables.rows("UPDATE jobs SET priority = 1 WHERE id = %(id)s", id=jobs[2])
+    room = {"queues": ["high", "low"], "at_mosts": [5, 2]}
+    [tickets] = await platform.ask(ENQUEUE(**room))
+    assert [ticket.id for ticket in tickets if ticket.queue == "low"] == [jobs[2], jobs[0]]
+    assert [ticket.id for ticket in tickets if ticket.queue == "high"] == [jobs[3]]
+    marked = tables.rows("SELECT id FROM jobs WHERE enqueued_at IS NOT NULL")
+    assert {row["id"] for row in marked} == {jobs[0], jobs[2], jobs[3]}
+    [left] = await platform.ask(ENQUEUE(**room))
+    assert [ticket.id for ticket in left] == [jobs[1]]

@@ -73,9 +73,11 @@ async def test_a_job_that_kills_its_worker_stops_after_three_attempts(
     poison = await enqueue(caller, "probe.poison")
     others = [await enqueue(caller, "probe.quick") for _ in range(20)]
     restarter = asyncio.create_task(_keep_a_worker_running(processes))
-    await tables.until("SELECT state = 'failed' FROM jobs WHERE id = %(id)s", id=poison, seconds=60)
-    await tables.until("SELECT count(*) = 20 FROM jobs WHERE state = 'done'", seconds=30)
-    restarter.cancel()
+    try:
+        await tables.until("SELECT state = 'failed' FROM jobs WHERE id = %(id)s", id=poison, seconds=60)
+        await tables.until("SELECT count(*) = 20 FROM jobs WHERE state = 'done'", seconds=30)
+    finally:
+        restarter.cancel()
     row = tables.job(poison)
     assert (row["attempts"], row["error_code"]) == (3, "worker-lost")
     assert [run["attempt"] for run in tables.effects(poison, "started")] == [1, 2, 3]
@@ -150,6 +152,17 @@ async def test_a_stopping_worker_hands_its_long_job_back(
     await tables.until(DONE, id=short)
 
 
+async def test_a_worker_that_is_told_to_end_twice_ends(
+    processes: Processes, tables: Tables, newcomer: Newcomer, enqueue: Enqueue
+) -> None:
+    """To the group: the process that works hears it once by itself and once from the one above it."""
+    processes.coordinator()
+    ending = processes.worker()
+    await tables.until(DONE, id=await enqueue(newcomer(), "probe.quick"))
+    signal_group(ending, signal.SIGTERM)
+    assert await asyncio.to_thread(ending.process.wait, 20) == 0
+
+
 async def test_a_long_job_goes_on_where_it_was_after_any_number_of_crashes(
     processes: Processes, tables: Tables, newcomer: Newcomer, enqueue: Enqueue
 ) -> None:
@@ -157,7 +170,9 @@ async def test_a_long_job_goes_on_where_it_was_after_any_number_of_crashes(
     processes.coordinator()
     job = await enqueue(newcomer(), "probe.stepping", {"steps": 30, "dies_at": [3, 9, 15, 21]})
     restarter = asyncio.create_task(_keep_a_worker_running(processes))
-    await tables.until(DONE, id=job, seconds=90)
-    restarter.cancel()
+    try:
+        await tables.until(DONE, id=job, seconds=90)
+    finally:
+        restarter.cancel()
     assert len(tables.effects(job)) == 30
     assert tables.job(job)["result"] == {"steps": 30}

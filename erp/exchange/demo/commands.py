@@ -58,13 +58,14 @@ def _fleet(layout: Layout) -> Address:
     if is_supervised(layout) and found is not None and found.phase == "running":
         _console.print(f"The fleet is up already: {found.url}")
     else:
+        api = f"API x {read_options().api_instances}"
         _console.print(
-            "Starting the fleet: PostgreSQL x 3, PgBouncer, Redis x 2, API x 3, workers, coordinators, nginx"
+            f"Starting the fleet: PostgreSQL x 3, PgBouncer, Redis x 2, {api}, workers, coordinators, nginx"
         )
         end_leftovers(layout)
         found = bring_up(layout)
     for note in found.notes:
-        _console.print(f"[yellow]note: {note}[/]")
+        _console.print(Text(f"note: {note}", style="yellow"), soft_wrap=True)
     return Address(found.url, _authority(layout, found))
 
 

@@ -118,18 +118,18 @@ def _after_the_answer(console: Console, chronicles: Sequence[Chronicle]) -> None
 
 def _refusals(console: Console, one: Chronicle, probes: Sequence[Probe]) -> None:
     title = f"Asked of the API just now, with the key of {one.shop.company.slug} unless it says otherwise"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    console.print("", Text(title, style="italic"))
     for row in probes:
-        table.add_row(Text(row.asked), Text(row.answered, style="yellow"))
-    console.print("", table)
+        answered = Table.grid(padding=(0, 2))
+        answered.add_row("", Text("→", style="yellow"), Text(row.answered, style="yellow"))
+        console.print(Text(row.asked), answered)
 
 
 def _proof(console: Console, chronicles: Sequence[Chronicle]) -> bool:
     """Every rule with a tick for each tenant."""
     proofs = [one.figures.proof for one in chronicles]
-    title = "Proof: GET /v1/proof recomputes every rule from the rows of each tenant"
+    slugs = ", ".join(one.shop.company.slug for one in chronicles)
+    title = f"Proof: GET /v1/proof recomputes every rule from the rows of each tenant ({slugs})"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
     for _ in chronicles:
         table.add_column()

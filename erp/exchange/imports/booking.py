@@ -9,7 +9,6 @@ import logging
 import random
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -18,18 +17,16 @@ import msgspec
 from db.errors import DomainError
 from erp.exchange.imports.repository import KeyFacts
 from erp.http.body import BodyDecoder
-from erp.http.bulk import BulkRow
+from erp.http.bulk import BulkRow, row_answer, row_identity
 from erp.http.commands import Command, problem_answer
-from erp.http.located import located
+from erp.http.located import located, moved
 from erp.http.problems import as_refusal
 from tenancy.caller import Caller
-from tenancy.database import Answer, Idempotency, TenantDatabase
+from tenancy.database import Answer, TenantDatabase
 from tenancy.errors import Unauthorized
 from tenancy.permissions import ROLES
 
 _log = logging.getLogger("erp.imports")
-_encode = msgspec.json.Encoder().encode
-_canonical = msgspec.json.Encoder(order="deterministic").encode
 _decode_row = BodyDecoder(BulkRow)
 
 #: Tries for a row that met contention or an outage, before the whole job rests.
@@ -87,22 +84,23 @@ class Booking:
         command = self._command
         with located("/data"):
             data = command.decode.convert(row.data)
-        fingerprint = sha256(command.name.encode() + b"\n" + _canonical(row.data)).digest()
-        idempotency = Idempotency(f"bulk:{command.resource}:{row.key}", fingerprint)
-        return await self._database.answer(
-            self._caller, command.bind(None, data), _created, idempotency, None, self._stored
-        )
+        identity = row_identity(command, row)
+        try:
+            return await self._database.answer(
+                self._caller, command.bind(None, data), row_answer, identity, None, self._stored
+            )
+        except DomainError as refusal:
+            raise moved(refusal, "/data") from refusal.__cause__
 
     def _stored(self, refusal: DomainError) -> Answer:
+        return self._problem(moved(refusal, "/data"))
+
+    def _problem(self, refusal: DomainError) -> Answer:
         return problem_answer(refusal, self._path, self._caller.correlation_id)
 
     def _refused(self, row_no: int, refusal: DomainError) -> RowOutcome:
-        problem = msgspec.json.decode(self._stored(refusal).body)
+        problem = msgspec.json.decode(self._problem(refusal).body)
         return RowOutcome(row_no, "failed", refusal.status, problem)
-
-
-def _created(view: Any) -> Answer:
-    return Answer(201, _encode(view.id))
 
 
 def acting_for(system: Caller, key: KeyFacts | None) -> Caller:

@@ -17,15 +17,11 @@ from erp.sales import routes as sales
 _SLICES = (parties, catalog, pricing, accounting, inventory, invoicing, payments, sales, purchasing)
 
 
-#: Makes a calendar, not a record: there is no id to answer a row with.
-_NOT_RECORDS = {"periods"}
-
-
 def _creating() -> dict[str, Command]:
     found = {}
     for slice_routes in _SLICES:
         for command in slice_routes.COMMANDS:
-            if command.name.endswith(".create") and not command.target and command.resource not in _NOT_RECORDS:
+            if command.name.endswith(".create") and not command.target:
                 found[command.resource] = command
     return found
 

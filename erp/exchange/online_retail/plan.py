@@ -161,7 +161,7 @@ def opening_rows(
             key,
             {
                 "party_id": supplier_id, "date": str(first - timedelta(days=1)), "external_id": key,
-                "lines": lines[start : start + _LINES_PER_RECEIPT],
+                "history": True, "lines": lines[start : start + _LINES_PER_RECEIPT],
             },
         )  # fmt: skip
 
@@ -170,12 +170,14 @@ def document_row(document: Document, party_ids: dict[str, str], product_ids: dic
     """The bulk resource and the row that book the document."""
     key = f"document:{document.number}"
     common = {"date": str(document.day), "external_id": key}
+    # Documents arrive in no order: their costs are those of the order of recording.
+    moving = {**common, "history": True}
     numbers = tuple(line.number for line in document.lines)
     match document.kind:
         case Kind.SALE:
             lines = [_sold(line, product_ids, line.quantity) for line in document.lines]
             data = {
-                **common,
+                **moving,
                 "party_id": party_ids[party_key(document)],
                 "lines": lines,
                 "reference": document.number,
@@ -184,7 +186,7 @@ def document_row(document: Document, party_ids: dict[str, str], product_ids: dic
         case Kind.CREDIT:
             lines = [_sold(line, product_ids, -line.quantity) for line in document.lines]
             data = {
-                **common,
+                **moving,
                 "party_id": party_ids[party_key(document)],
                 "lines": lines,
                 "reason": "Credit " + document.number,
@@ -193,7 +195,7 @@ def document_row(document: Document, party_ids: dict[str, str], product_ids: dic
         case Kind.ADJUSTMENT:
             return "journal-entries", Row(key, {**common, **_entry(document)}, numbers)
         case _:
-            return "stock-adjustments", Row(key, {**common, **_adjustment(document, product_ids)}, numbers)
+            return "stock-adjustments", Row(key, {**moving, **_adjustment(document, product_ids)}, numbers)
 
 
 def _sold(line: Line, product_ids: dict[str, str], quantity: Decimal) -> dict[str, str]:

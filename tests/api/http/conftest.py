@@ -13,6 +13,7 @@ from db.consistency import TokenCodec
 from db.pool import Pool
 from db.redis import connect
 from db.replicas import Replica, ReplicaSet
+from db.two_phase import TwoPhase
 from erp.http.assembly import assemble
 from erp.http.entry import Limits
 from erp.http.gate import Gate, GatePolicy
@@ -22,9 +23,12 @@ from fleet.health import Health, Liveness, Readiness
 from fleet.health import Identity as InstanceIdentity
 from tenancy.admission import Gatekeeper
 from tenancy.api_keys import mint_key
+from tenancy.cache.service import TenantCache
 from tenancy.database import TenantDatabase
 from tenancy.identity import Identity
+from tenancy.key_usage import KeyUsage
 from tenancy.locks import LockService
+from tenancy.placement import Platforms
 from tenancy.platform import PlatformDatabase
 from tenancy.reads import TenantReads
 from tests.api.http import notes
@@ -102,23 +106,34 @@ async def rig(services: Services) -> AsyncIterator[Rig]:
     gatekeeper = Gatekeeper(limits_redis)
     await gatekeeper.start()
     locks = LockService(connect(services.redis_locks_url, timeout=0.5))
+    cache = TenantCache(
+        connect(services.redis_cache_url, timeout=0.5), connect(services.redis_cache_url, timeout=5.0)
+    )
+    await cache.start()
     readiness, liveness = Readiness(), Liveness()
     readiness.start()
     liveness.start()
+    platform = PlatformDatabase(Pool(services.platform_url, name="platform", size=1))
     http_services = HttpServices(
         database=TenantDatabase(primary, locks=locks, reads=TenantReads(primary, replicas)),
-        platform=PlatformDatabase(Pool(services.platform_url, name="platform", size=1)),
+        platform=platform,
+        platforms=Platforms(platform, {}),
+        two_phase=TwoPhase({}, coordinator="test-1"),
         identity=Identity(primary, operator_key=services.operator_key),
         gatekeeper=gatekeeper,
+        locks=locks,
+        cache=cache,
         tokens=TokenCodec("secret"),
         cursors=CursorCodec("secret"),
         health=Health(InstanceIdentity("test-1", "api", "1.0.0")),
         liveness=liveness,
         readiness=readiness,
+        usage=KeyUsage(primary),
     )
     built = Rig(http_services, None, services.operator_key)  # type: ignore[arg-type]
     yield Rig(http_services, built.build(), services.operator_key)
     liveness.stop()
+    await cache.close()
     await gatekeeper.close()
     await replicas.stop()
     for pool in (primary, *readers):

@@ -124,10 +124,13 @@ class RenameNoteInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _columns = (
     notes.c.id, notes.c.name, notes.c.state, notes.c.amount, notes.c.noted_on, notes.c.version, notes.c.created_at
 )  # fmt: skip
-NOTE = Statement(select(*_columns).where(notes.c.tenant_id == TENANT, notes.c.id == bindparam("note_id")), NoteRow)
+NOTE = Statement(
+    select(*_columns).where(notes.c.tenant_id == TENANT, notes.c.id == bindparam("note_id")), NoteRow, register=False
+)
 LOCK_NOTE = Statement(
     select(*_columns).where(notes.c.tenant_id == TENANT, notes.c.id == bindparam("note_id")).with_for_update(),
     NoteRow,
+    register=False,  # its table is made after the pooler's server connections
 )
 ADD_NOTE = Statement(
     insert(notes)
@@ -137,11 +140,13 @@ ADD_NOTE = Statement(
     )
     .returning(*_columns),
     NoteRow,
+    register=False,
 )  # fmt: skip
 RENAME = Statement(
     update(notes)
     .where(notes.c.tenant_id == TENANT, notes.c.id == bindparam("note_id"))
-    .values(name=bindparam("new_name"), version=notes.c.version + 1)
+    .values(name=bindparam("new_name"), version=notes.c.version + 1),
+    register=False,
 )
 
 

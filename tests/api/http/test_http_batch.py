@@ -42,7 +42,7 @@ async def test_results_come_in_order(api: httpx.AsyncClient) -> None:
 
 async def test_one_refusal_undoes_everything(api: httpx.AsyncClient) -> None:
     answer = await batch(api, create("A"), create("B"), create("A"))
-    assert_refused(answer, 409, "test-note-name-taken", "/operations/2/name", 2)
+    assert_refused(answer, 409, "test-note-name-taken", "/operations/2/data/name", 2)
     assert await names(api) == []
 
 

@@ -23,7 +23,9 @@ from tests.api.http.conftest import ROOMY, Rig, Tenant, client_of
 from tests.api.http.raw import call
 from tests.services import Services
 
-PROTECTED = ["/v1/notes", "/v1/batch", "/health", "/v1/nothing", "/", "/metrics", "/internal", "/docsx", "/problemsx"]
+PROTECTED = [
+    "/v1/notes", "/v1/batch", "/health", "/v1/nothing", "/v1", "/metrics", "/internal", "/docsx", "/problemsx",
+]  # fmt: skip
 
 
 @contextlib.asynccontextmanager
@@ -90,6 +92,7 @@ async def test_a_suspended_tenant_is_told_so(rig: Rig, tenant: Tenant, services:
 def test_public_paths_are_whole_words() -> None:
     assert [path for path in PROTECTED if is_public(path)] == []
     for path in (
+        "/",
         "/problems",
         "/problems/not-found",
         "/schema/openapi.json",

@@ -8,6 +8,7 @@ import httpx
 import psycopg
 import pytest
 
+from db.counting import RoundTrips, round_trips
 from tests.api.http.conftest import Rig, Tenant, add_key, add_tenant, client_of
 from tests.services import Services
 
@@ -27,6 +28,44 @@ async def test_a_repeat_gets_the_first_answer_again(api: httpx.AsyncClient) -> N
     assert second.headers["idempotency-replayed"] == "true"
     assert (second.headers["etag"], second.headers["location"]) == (first.headers["etag"], first.headers["location"])
     assert len((await api.get("/v1/notes")).json()["data"]) == 1
+
+
+async def test_who_lost_the_first_answer_reads_the_write_all_the_same(
+    rig: Rig, api: httpx.AsyncClient, tenant: Tenant
+) -> None:
+    """The repeat's token is enough for anybody: it is no older than the write, however far replicas are behind."""
+    async with client_of(rig.gate, tenant.reader) as reader:
+        for number in range(15):
+            key = str(uuid4())
+            body = {"name": f"N{number}", "amount": "1"}
+            first, second = await send(api, key, body), await send(api, key, body)
+            assert second.headers["idempotency-replayed"] == "true"
+            token = second.headers["consistency-token"]
+            written, replayed = (rig.services.tokens.decode(a.headers["consistency-token"]) for a in (first, second))
+            assert replayed >= written
+            seen = await reader.get(first.headers["location"], headers={"consistency-token": token})
+            assert seen.status_code == 200
+
+
+async def test_a_replayed_refusal_has_a_token_too(api: httpx.AsyncClient) -> None:
+    await send(api, str(uuid4()))
+    key = str(uuid4())
+    for _ in range(2):
+        assert (await send(api, key)).headers["consistency-token"]
+
+
+async def test_a_replay_is_one_round_trip(api: httpx.AsyncClient) -> None:
+    touch = f"{(await send(api, str(uuid4()))).headers['location']}/touch"
+    key = str(uuid4())
+    await send(api, key, {}, touch)
+    counter = RoundTrips()
+    token = round_trips.set(counter)
+    try:
+        replayed = await send(api, key, {}, touch)
+    finally:
+        round_trips.reset(token)
+    assert (replayed.headers["idempotency-replayed"], bool(replayed.headers["consistency-token"])) == ("true", True)
+    assert (counter.postgres, counter.redis) == (1, 1)
 
 
 async def test_the_key_does_not_serve_another_request(api: httpx.AsyncClient) -> None:

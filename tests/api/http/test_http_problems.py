@@ -1,6 +1,8 @@
 """The catalogue of problems, the API reference and the health endpoints, as a client sees them."""
 
 import re
+from base64 import b64encode
+from hashlib import sha256
 from typing import Any
 
 import httpx
@@ -180,6 +182,43 @@ async def test_nothing_else_is_under_the_schema(stranger: httpx.AsyncClient) -> 
     for path in ("/schema", "/schema/openapi.yaml", "/schema/swagger", "/schema/x"):
         answer = await stranger.get(path)
         assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+# -- the front door --------------------------------------------------------------------------------
+
+
+async def test_the_front_door_says_what_this_is_and_leads_on(stranger: httpx.AsyncClient) -> None:
+    front = await stranger.get("/")
+    assert (front.status_code, front.headers["content-type"]) == (200, "application/json")
+    found = front.json()
+    assert (found["name"], found["version"]) == ("ERP API", "1.0.0")
+    assert {"reference", "openapi", "problems", "live", "ready"} <= set(found["links"])
+    for name, link in found["links"].items():
+        status = (await stranger.get(link["href"])).status_code
+        assert status == (401 if name == "tenant" else 200), link
+
+
+async def test_the_front_door_is_a_page_for_browsers(stranger: httpx.AsyncClient) -> None:
+    front = await stranger.get("/", headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert front.headers["content-type"] == "text/html; charset=utf-8"
+    for path in ("/docs", "/schema/openapi.json", "/problems", "/health/ready"):
+        assert f'href="{path}"' in front.text
+
+
+async def test_the_style_of_a_page_is_the_one_its_policy_allows(stranger: httpx.AsyncClient) -> None:
+    """Else a browser would show the page without it."""
+    for path in ("/", "/problems", "/problems/invalid-amount"):
+        page = await stranger.get(path, headers={"accept": "text/html"})
+        [style] = re.findall("<style>(.*?)</style>", page.text, re.DOTALL)
+        digest = b64encode(sha256(style.encode()).digest()).decode()
+        assert f"style-src 'sha256-{digest}'" in page.headers["content-security-policy"]
+        assert "<script" not in page.text
+
+
+async def test_the_front_door_takes_nothing_but_a_get(stranger: httpx.AsyncClient) -> None:
+    for method in ("POST", "PUT", "DELETE", "OPTIONS"):
+        answer = await stranger.request(method, "/")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
 
 
 # -- health ----------------------------------------------------------------------------------------

@@ -101,6 +101,17 @@ async def operator(gate: Gate, services: Services) -> AsyncIterator[httpx.AsyncC
         yield client
 
 
+async def new_tenant(gate: Gate, operator: httpx.AsyncClient, **fields: Any) -> Tenant:
+    """A fresh tenant; whoever asks for it closes its client."""
+    body = {
+        "slug": f"t{os.getpid()}-{next(_numbers)}", "name": "Test tenant", "base_currency": "GBP",
+        "country": "GB", "time_zone": "Europe/London", **fields,
+    }  # fmt: skip
+    created = _answer(await operator.post("/v1/tenants", json=body), 201)
+    key = created["owner_key"]["secret"]
+    return Tenant(created["id"], body["slug"], key, client_of(gate, key))
+
+
 Newcomer = Callable[..., Awaitable[Tenant]]
 
 
@@ -110,15 +121,9 @@ async def newcomer(gate: Gate, operator: httpx.AsyncClient) -> AsyncIterator[New
     clients: list[httpx.AsyncClient] = []
 
     async def make(**fields: Any) -> Tenant:
-        body = {
-            "slug": f"t{os.getpid()}-{next(_numbers)}", "name": "Test tenant", "base_currency": "GBP",
-            "country": "GB", "time_zone": "Europe/London", **fields,
-        }  # fmt: skip
-        created = _answer(await operator.post("/v1/tenants", json=body), 201)
-        key = created["owner_key"]["secret"]
-        client = client_of(gate, key)
-        clients.append(client)
-        return Tenant(created["id"], body["slug"], key, client)
+        made = await new_tenant(gate, operator, **fields)
+        clients.append(made.client)
+        return made
 
     yield make
     for client in clients:

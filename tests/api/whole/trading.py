@@ -1,9 +1,11 @@
 """One tenant's day of business through the API: every kind of document exists afterwards."""
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 from tests.api.whole.conftest import Tenant
+from tests.api.whole.document import document, ids_of_lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,47 @@ async def trade(tenant: Tenant) -> Trade:
         "journal-entries", date=posted["date"],
         lines=[{"account": "@expense", "debit": "1.00"}, {"account": "@bank", "credit": "1.00"}],
     )  # fmt: skip
+    # Found a day too late: what was delivered today has another cost now.
+    day_before = (date.fromisoformat(posted["date"]) - timedelta(days=1)).isoformat()
+    late = {"product_id": product["id"], "quantity": "10", "unit_cost": "1"}
+    await tenant.make("stock-adjustments", reason="found", date=day_before, lines=[late])
+    [correction] = (await tenant.get("/v1/cost-corrections"))["data"]
     periods = await tenant.get("/v1/periods")
     key = await tenant.make("api-keys", name="second", role="sales")
+    audited = await tenant.get("/v1/audit-entries", limit="1")
     ids = {
         "party_id": customer["id"], "product_id": product["id"], "purchase_order_id": purchase["id"],
         "receipt_id": receipt["id"], "bill_id": bill["id"], "order_id": order["id"], "delivery_id": delivery["id"],
         "invoice_id": invoice["id"], "payment_id": payment["id"], "reservation_id": reservation["id"],
         "entry_id": entry["id"], "period_id": periods["data"][0]["id"], "key_id": key["id"],
+        "audit_entry_id": audited["data"][0]["id"], "correction_id": correction["id"],
     }  # fmt: skip
     return Trade(tenant, ids)
+
+
+async def trade_in_everything(tenant: Tenant) -> Trade:
+    """The same, with a record of every other kind too; `ids` has one for every parameter of every path."""
+    done = await trade(tenant)
+    await tenant.make("categories", code="CAT", name="Category")
+    back = {"reason": "broken", "lines": [{"line_no": 1, "quantity": "1"}]}
+    await tenant.post(f"/v1/deliveries/{done.ids['delivery_id']}/returns", back)
+    line = {"product_id": done.ids["product_id"], "quantity": "1", "unit_price": "1"}
+    credit = await tenant.make("direct-credits", party_id=done.ids["party_id"], lines=[line], reason="rebate")
+    sale = await tenant.make("direct-sales", party_id=done.ids["party_id"], lines=[line])
+    draft = await tenant.make("invoices", party_id=done.ids["party_id"], lines=[line])
+    wish = await tenant.make("sales-orders", party_id=done.ids["party_id"], lines=[line])
+    # Paths that take a record of a special kind or in an early state only.
+    special = {
+        "/v1/invoices/{invoice_id}": draft["id"],
+        "/v1/sales-orders/{order_id}": wish["id"],
+        "/v1/direct-sales/{order_id}": sale["id"],
+        "/v1/invoices/{invoice_id}/allocations": credit["id"],
+        "/v1/invoices/{invoice_id}/deallocate": credit["id"],
+    }
+    draft = await tenant.make("sales-orders", party_id=done.ids["party_id"], lines=[line])
+    begun = {"order_id": draft["id"], "payment_source": "card_4242"}
+    await tenant.post("/v1/fulfilments", begun, 202)
+    row = {"key": "row", "data": {"code": "IMPORTED", "name": "Imported"}}
+    await tenant.client.post("/v1/imports/products", json=row, headers={"Content-Type": "application/x-ndjson"})
+    listed = await ids_of_lists(tenant.client, await document(tenant.client))
+    return Trade(tenant, {**listed, **done.ids, **special, "credit_note_id": credit["id"]})

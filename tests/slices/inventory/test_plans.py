@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from datetime import date
 from typing import Any
 
 import psycopg
@@ -10,9 +11,10 @@ from psycopg import sql
 
 from db.identifiers import new_id
 from db.statement import Bound
-from erp.inventory.repository import MOVE_COSTS, MOVE_LEVELS
+from erp.inventory.repository import MOVE_COSTS, MOVE_LEVELS, MOVED_SINCE
 from erp.inventory.reservations import reservations_of
 from erp.inventory.stock import arrived_later, stock_loads
+from erp.sales.credit_queries import EXPOSURE
 from erp.sales.repository import LOCK_ORDER, ORDER_LINES
 from tests.slices.inventory.shop import MARCH, Shop
 
@@ -71,7 +73,9 @@ async def test_hot_statements_scan_no_large_table(large: Shop) -> None:
         costs,
         arrived_later(pairs, MARCH),
         MOVE_LEVELS(products=products, locations=locations, on_hands=[1, 1], reserveds=[0, 0]),
-        MOVE_COSTS(products=products, quantities=[1, 1], amounts=[1, 1], lasts=[1, 1]),
+        MOVE_COSTS(products=products, quantities=[1, 1], amounts=[1, 1], lasts=[1, 1], on=MARCH),
+        MOVED_SINCE(products=products, on=date(2026, 2, 1), limit=20_001),
+        EXPOSURE(party_id=large.customer),
         reservations_of(new_id()),
         LOCK_ORDER(order_id=new_id()),
         ORDER_LINES(order_id=new_id()),

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import date
 from decimal import Decimal
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -211,8 +212,34 @@ async def test_tax_in_the_prices_and_rounding_follow_the_tenants_settings(books:
     assert await books.evidence(*PROOF) == {}
 
 
+#: Behind the application's back: an order as invoices refer to it.
+_ORDER = (
+    "INSERT INTO sales_orders (tenant_id, id, number, state, party_id, location_id, date, currency,"
+    " prices_include_tax, tax_rounding, payment_terms_days, net, tax, gross, line_count)"
+    " VALUES (%s, %s, 'SO-1', 'confirmed', %s, gen_random_uuid(), '2026-03-10', 'GBP', false, 'line', 0, 0, 0, 0, 1)"
+)
+
+
+async def test_an_invoice_belongs_to_an_order_of_its_own_tenant(books: Books) -> None:
+    order = new_id()
+    books.tamper(_ORDER, new_id(), order, books.customer)  # another tenant's
+    sold = NewInvoiceLine(
+        product_id=None, description="Widget", quantity=Decimal(2), unit_price=Decimal(1), tax_rate=Decimal(0)
+    )
+
+    async def draft(work: UnitOfWork, order_id: UUID) -> InvoiceView:
+        return save_draft(work, NewInvoice(party_id=books.customer, date=MARCH, lines=[sold], order_id=order_id))
+
+    for stranger in (order, new_id()):
+        with pytest.raises(UnknownReference):
+            await books.run(draft, stranger)
+    books.tamper(_ORDER, books.caller.tenant.id, order, books.customer)
+    assert (await books.run(draft, order)).order_id == order
+
+
 async def test_another_slice_saves_its_invoice_in_its_own_transaction(books: Books) -> None:
     order, order_line = new_id(), new_id()
+    books.tamper(_ORDER, books.caller.tenant.id, order, books.customer)
     sold = NewInvoiceLine(
         product_id=None, description="Widget", quantity=Decimal(2), unit_price=Decimal("9.995"),
         tax_rate=Decimal(20), source_line_id=order_line,

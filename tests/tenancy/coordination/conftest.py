@@ -52,26 +52,31 @@ class OwnRedis:
             self.start()
 
 
-@pytest.fixture(scope="session")
-def redis_of_our_own() -> Iterator[OwnRedis]:
-    root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
-    root.chmod(0o711)
-    folder, account = root / "redis", service_account()
+def own_server(root: Path, name: str) -> OwnRedis:
+    """A server in its own folder below `root`, configured and not started."""
+    folder, account = root / name, service_account()
     folder.mkdir(mode=0o700)
     if account is not None:
         account.owns(folder)
     server = RedisServer(
-        name="redis-own",
+        name=name,
         folder=folder,
         port=free_port(),
-        log=root / "redis.log",
+        log=root / f"{name}.log",
         binary=find_redis(account, root),
         account=account,
         password=draw().redis,
         durable=True,
     )
     server.configure()
-    own = OwnRedis(server)
+    return OwnRedis(server)
+
+
+@pytest.fixture(scope="session")
+def redis_of_our_own() -> Iterator[OwnRedis]:
+    root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    root.chmod(0o711)
+    own = own_server(root, "redis-own")
     own.start()
     yield own
     own.recover()

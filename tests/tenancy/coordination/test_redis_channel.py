@@ -15,7 +15,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from db.counting import RoundTrips, round_trips
 from db.redis import Script, connect
-from db.redis_channel import Channel, Resting
+from db.redis_channel import Channel, Resting, observe_channels
+from fleet.breaker import observe_channel
+from fleet.exposition import render
 from tests.tenancy.coordination.conftest import OwnRedis
 
 
@@ -186,3 +188,25 @@ def test_the_channel_runs_on_uvloop(own_redis: OwnRedis) -> None:
     done = subprocess.run([sys.executable, "-c", code, own_redis.url], capture_output=True, text=True, check=True)
     assert done.stdout == "b'uvloop'\n"
     assert done.stderr == ""
+
+
+async def test_its_breaker_says_when_it_opens_whom_it_refuses_and_when_it_closes(
+    own_redis: OwnRedis, redis: Redis
+) -> None:
+    name = f"breaker-{random.random()}"
+    observe_channels(observe_channel)
+    channel = Channel(redis, timeout=0.2, rest=0.05, name=name)
+    assert await channel.open()
+    own_redis.freeze()
+    with pytest.raises(RedisTimeoutError):
+        await channel.execute_command("PING")
+    with pytest.raises(Resting):
+        await channel.execute_command("PING")
+    shown = render().decode()
+    assert f'circuit_breaker_open{{dependency="{name}"}} 1.0' in shown
+    assert f'circuit_breaker_calls_total{{dependency="{name}",outcome="refused"}} 1.0' in shown
+    own_redis.thaw()
+    async with asyncio.timeout(10):
+        while f'circuit_breaker_open{{dependency="{name}"}} 0.0' not in render().decode():
+            await asyncio.gather(channel.execute_command("PING"), return_exceptions=True)
+    await channel.close()

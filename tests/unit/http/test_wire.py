@@ -59,6 +59,12 @@ def test_a_harmless_correlation_id_is_kept(header: bytes, given_id: bytes) -> No
     assert correlation_id({header: given_id}) == given_id.decode()
 
 
+def test_the_first_harmless_of_two_ids_counts() -> None:
+    both = {b"x-correlation-id": b"correlation-1", b"x-request-id": b"request-0001"}
+    assert correlation_id(both) == "correlation-1"
+    assert correlation_id({**both, b"x-correlation-id": b"a;b"}) == "request-0001"
+
+
 @given(st.binary(max_size=80).filter(lambda value: not re.fullmatch(rb"[A-Za-z0-9-]{8,64}", value)))
 def test_any_other_is_replaced(given_id: bytes) -> None:
     found = correlation_id({b"x-correlation-id": given_id})

@@ -1,0 +1,88 @@
+"""One database's part of the configuration, kept current: what changed since, and now and then all of it."""
+
+import asyncio
+from typing import Any, Final
+from uuid import UUID
+
+from db.pool import Pool, flush
+from fleet.configuration.keys import KEYS, Value
+from fleet.configuration.snapshot import SYSTEM, known_value
+from fleet.configuration.store import CHANGES_SINCE, EVERY_VALUE, HEAD, ChangedValue, CurrentValue
+from fleet.metrics import configuration_changes_total, configuration_propagation_seconds
+
+#: Scope and key.
+Place = tuple[UUID, str]
+
+#: Seconds after which everything is read again, whatever the revision says: a restored backup may repeat numbers.
+WHOLE: Final = 60.0
+
+
+class Source:
+    """The values of the scopes whose rows are in one database. `pool` is one of the platform role.
+
+    What holds for the system is set in the `main` database; in the others it is passed over.
+    """
+
+    def __init__(self, name: str, pool: Pool, *, main: bool) -> None:
+        self.name = name
+        self.revision = 0
+        self.values: dict[Place, Value] = {}
+        #: What is stored and this release does not take.
+        self.refused: frozenset[Place] = frozenset()
+        self._pool = pool
+        self._main = main
+        self._whole_at = float("-inf")
+
+    async def look(self) -> bool:
+        """Learn what is new; whether anything was. Raises what asking the database raises."""
+        now = asyncio.get_running_loop().time()
+        if now - self._whole_at <= WHOLE:
+            head, changed = await self._since(self.revision)
+            if head >= self.revision:  # else it is another database than the one we knew
+                self._take_changes(changed)
+                return bool(changed)
+        before = (self.revision, self.values, self.refused)
+        self._take_everything(await self._everything())
+        self._whole_at = now
+        return before != (self.revision, self.values, self.refused)
+
+    async def _since(self, seen: int) -> tuple[int, list[ChangedValue]]:
+        async with self._pool.connection() as connection:
+            heads, changed = await flush(connection, [HEAD(), CHANGES_SINCE(seen=seen)])
+        return heads[0][0], changed
+
+    async def _everything(self) -> list[CurrentValue]:
+        async with self._pool.connection() as connection:
+            [rows] = await flush(connection, [EVERY_VALUE()])
+        return rows
+
+    def _take_changes(self, changed: list[ChangedValue]) -> None:
+        for row in changed:
+            self._take(self.values, (row.scope, row.name), row.value)
+            self.revision = max(self.revision, row.revision)
+            configuration_changes_total.at("system" if row.scope == SYSTEM else "tenant").inc()
+            configuration_propagation_seconds.observe(max(0.0, row.age))
+
+    def _take_everything(self, rows: list[CurrentValue]) -> None:
+        values: dict[Place, Value] = {}
+        self.refused = frozenset()
+        for row in rows:
+            if row.scope is None or row.name is None:
+                continue
+            place = (row.scope, row.name)
+            if place in self.values:
+                values[place] = self.values[place]  # the last good one, unless the new one is good as well
+            self._take(values, place, row.value)
+        self.values, self.revision = values, rows[0].revision
+
+    def _take(self, values: dict[Place, Value], place: Place, given: Any) -> None:
+        scope, name = place
+        if scope == SYSTEM and not self._main:
+            return
+        self.refused -= {place}
+        if given is None:
+            values.pop(place, None)
+        elif (value := known_value(name, given)) is not None:
+            values[place] = value
+        elif name in KEYS:  # a name no code declares is another release's business, not somebody's mistake
+            self.refused |= {place}
