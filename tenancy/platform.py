@@ -1,7 +1,7 @@
 """The platform's own view across tenants: the coordinator's and the operator's, on few tables only.
 
 The role behind it (`erp_platform`) is no superuser and bypasses nothing: explicit policies open the tables
-that carry work between processes (tenants, events, jobs, leases, schedules) and no other.
+that carry work between processes (tenants, events, outbox, jobs, leases, schedules) and no other.
 """
 
 import asyncio
@@ -20,9 +20,10 @@ T = TypeVar("T")
 _BEGIN: Bound[Any] = Bound("BEGIN", {})
 _COMMIT: Bound[Any] = Bound("COMMIT", {})
 #: Plans that are kept must not be those of an empty queue, which would read a long one as a whole, again and again.
+#: Where only a sequential scan can do, its nominal cost must not have the plan compiled.
 _BOUNDS: Bound[Any] = Bound(
     "SELECT set_config('statement_timeout', '15000', true), set_config('lock_timeout', '2000', true),"
-    " set_config('enable_seqscan', 'off', true)",
+    " set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)",
     {},
 )
 REGISTERED.add(_BOUNDS.sql)

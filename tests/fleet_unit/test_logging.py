@@ -58,9 +58,9 @@ def test_the_standard_library_ends_in_the_same_line(written: io.StringIO) -> Non
 
 
 def test_uvicorn_is_told_to_compose_no_access_lines(written: io.StringIO) -> None:
-    """It asks once a connection whether anybody would hear them."""
-    assert not logging.getLogger("uvicorn.access").hasHandlers()
-    assert logging.getLogger("uvicorn.error").hasHandlers()
+    """It composes them for every request where a handler could be reached from its logger."""
+    assert not logging.getLogger("uvicorn.access").propagate
+    assert logging.getLogger("uvicorn.error").propagate
 
 
 def test_a_log_call_cannot_change_who_writes_it(written: io.StringIO) -> None:

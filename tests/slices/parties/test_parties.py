@@ -190,5 +190,6 @@ async def test_searching_by_beginning_reads_an_index_under_row_level_security(sh
     assert [PartyRow(*row[:-2]).code for row in await shop.rows(bound)] == [f"P0012{digit}" for digit in range(10)]
     plan = await shop.rows(Bound("EXPLAIN " + bound.sql, bound.parameters, None, True))
     text = "\n".join(line for (line,) in plan)
-    index = {"search": "parties_search_name", "code.prefix": "parties_search_code"}[name]
-    assert index in text, text
+    # A beginning of a code is a range of the unique key too; which of the two is cheaper depends on the sample.
+    indexes = {"search": ("parties_search_name",), "code.prefix": ("parties_search_code", "parties_code_key")}[name]
+    assert any(index in text for index in indexes), text
