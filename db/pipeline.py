@@ -4,13 +4,14 @@ psycopg's own pipeline runs a cursor and a wait of the event loop per statement;
 uses the same layers below (libpq wrapper, adaptation of values, waiting, cancellation) once per flush.
 """
 
+import asyncio
 import re
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from psycopg import AsyncConnection, OperationalError, waiting
-from psycopg.abc import Transformer
+from psycopg.abc import PQGen, Transformer
 from psycopg.adapt import PyFormat
 from psycopg.adapt import Transformer as DriverTransformer
 from psycopg.errors import InvalidSqlStatementName, error_from_result
@@ -18,6 +19,7 @@ from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 from db.arrays import array_literal
+from db.inbox import Inbox
 from db.registry import missing, name_of
 from db.scalars import scalar_texts
 from db.statement import REGISTERED, Bound
@@ -42,10 +44,26 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
     """A psycopg connection with what flushes remember about it.
 
     `preparing`: who prepares statements. `durability_in_doubt`: a commit was told that no standby confirmed it.
+    `lent_at`, `back_at`: since when it is out of the pool, and at hand for the next caller (monotonic seconds).
     """
 
     durability_in_doubt: bool = False
+    lent_at: float = 0.0
+    back_at: float = 0.0
     preparing: Preparing = "off"
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.inbox = Inbox()
+
+    async def wait(self, gen: PQGen[R], interval: float = 0.1, timeout: float | None = None) -> R:
+        """psycopg's own way to wait, which watches the socket itself: for everything but flushes."""
+        self.inbox.close()
+        return await super().wait(gen, interval, timeout)
+
+    async def close(self) -> None:
+        self.inbox.close()
+        await super().close()
 
     def remembered(self) -> "_Memory":
         memory: _Memory | None = self.__dict__.get("_flush_memory")
@@ -131,7 +149,7 @@ async def _exchange(
         pgconn = connection.pgconn
         pgconn.enter_pipeline_mode()
         try:
-            results = await connection.wait(_send_and_fetch(pgconn, ready))
+            results = await _followed(connection, _send_and_fetch(pgconn, ready))
         except BaseException:
             _forget_unprepared(memory, ready)
             raise
@@ -181,7 +199,37 @@ def _preparation(memory: _Memory, key: Any) -> tuple[bytes, bool]:
     return name, True
 
 
-def _send_and_fetch(pgconn: PGconn, ready: Sequence[_Ready]) -> Generator[Any, Any, list[PGresult]]:
+async def _followed(connection: Connection, steps: PQGen[R]) -> R:
+    """What the steps return. Cancelled, what runs on the server is cancelled and its answers are read."""
+    inbox = connection.inbox
+    try:
+        wanted = next(steps)
+        while wanted == waiting.WAIT_R:
+            await inbox.arrival(connection.pgconn.socket)
+            wanted = steps.send(waiting.READY_R)
+    except StopIteration as end:
+        result: R = end.value
+        return result
+    except asyncio.CancelledError:
+        await _give_up(connection, steps)
+        raise
+    except BaseException:
+        inbox.close()
+        raise
+    return await connection.wait(steps)
+
+
+async def _give_up(connection: Connection, steps: PQGen[Any]) -> None:
+    try:
+        if connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
+            await connection.cancel_safe(timeout=5.0)
+            await connection.wait(steps, timeout=5.0)
+    except BaseException:
+        connection.inbox.close()
+        connection.pgconn.finish()
+
+
+def _send_and_fetch(pgconn: PGconn, ready: Sequence[_Ready]) -> PQGen[list[PGresult]]:
     """Results in order, one per statement and one more before each that is prepared."""
     for one in ready:
         if one.prepare:
@@ -191,13 +239,11 @@ def _send_and_fetch(pgconn: PGconn, ready: Sequence[_Ready]) -> Generator[Any, A
         else:
             pgconn.send_query_params(one.sql, one.values, one.types, one.formats, Format.TEXT)
     pgconn.pipeline_sync()
-    while True:
-        # Nothing comes in when a cancelled wait goes on to the end: then both sides are tried.
+    while pgconn.flush():
+        # The socket takes no more. Nothing comes in when a wait goes on elsewhere: then both sides are tried.
         state = (yield waiting.WAIT_RW) or waiting.READY_RW
         if state & waiting.READY_R:
             pgconn.consume_input()
-        if state & waiting.READY_W and pgconn.flush() == 0:
-            break
     results: list[PGresult] = []
     while True:
         while pgconn.is_busy():

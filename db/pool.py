@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
+from types import TracebackType
 from typing import Any
 
 from psycopg import OperationalError
@@ -16,6 +16,9 @@ from db.errors import Overloaded
 from db.pipeline import Connection, Preparing, exchange
 from db.statement import Bound
 
+#: Seconds a connection stays at hand unused, and seconds after which it goes back to be looked at in any case.
+_AT_HAND = 1.0
+_TURN = 15.0
 #: What PostgreSQL warns when a commit stopped waiting for its standbys: locally done, not yet safe.
 _SYNC_WAIT_CANCELLED = "canceling wait for synchronous replication"
 
@@ -33,6 +36,9 @@ class Pool:
 
     Connections live at most `max_lifetime` seconds: plans cached while tables were empty must not
     outlive the installation's first minutes. `kept`: how many stay open while nobody needs one.
+
+    A connection that is given back in order stays at hand for the next caller: psycopg's pool, which opens,
+    ages and replaces connections, takes as long for one hand-over as a small query.
     """
 
     def __init__(
@@ -50,6 +56,12 @@ class Pool:
         self.name = name
         self.size = size
         self._prepared = prepared
+        #: At hand, the one used last at the end; how many callers wait at psycopg's pool.
+        self._hand: list[Connection] = []
+        self._asking = 0
+        self._served = 0
+        self._tidying: asyncio.TimerHandle | None = None
+        self._returns: set[asyncio.Task[None]] = set()
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             dsn,
             connection_class=Connection,
@@ -83,18 +95,63 @@ class Pool:
         await self._pool.open(wait=False)
 
     async def close(self) -> None:
+        if self._tidying is not None:
+            self._tidying.cancel()
+        hand, self._hand = self._hand, []
+        for connection in hand:
+            await self._pool.putconn(connection)
         await self._pool.close(timeout=2)
 
     def stats(self) -> dict[str, int]:
         """psycopg_pool's counters: pool_size, pool_available, requests_waiting, requests_errors, ..."""
-        return self._pool.get_stats()
+        stats = self._pool.get_stats()
+        stats["pool_available"] = stats.get("pool_available", 0) + len(self._hand)
+        stats["requests_num"] = stats.get("requests_num", 0) + self._served
+        return stats
+
+    @property
+    def at_hand(self) -> int:
+        return len(self._hand)
 
     async def acquire(self) -> Connection:
         """Raises Overloaded when no connection became free in time."""
+        if self._hand:
+            self._served += 1
+            return self._hand.pop()
+        self._asking += 1
         try:
-            return await self._pool.getconn()
+            connection = await self._pool.getconn()
         except (PoolTimeout, TooManyRequests) as error:
             raise Overloaded("No database connection became free in time.", retry_after=1) from error
+        finally:
+            self._asking -= 1
+        connection.lent_at = time.monotonic()
+        return connection
+
+    def give_back(self, connection: Connection) -> bool:
+        """Have it at hand again, without waiting. False when something is left to do: then `release` it."""
+        if self._asking or connection.pgconn.transaction_status != TransactionStatus.IDLE or self._pool.closed:
+            return False
+        connection.durability_in_doubt = False
+        connection.back_at = time.monotonic()
+        self._hand.append(connection)
+        if self._tidying is None:
+            self._tidying = asyncio.get_running_loop().call_later(_AT_HAND, self._tidy)
+        return True
+
+    def _tidy(self) -> None:
+        """Return what was not used for a moment, and what has been out for long."""
+        now = time.monotonic()
+        hand, self._hand = self._hand, []
+        for connection in hand:
+            if now - connection.back_at < _AT_HAND and now - connection.lent_at < _TURN:
+                self._hand.append(connection)
+            else:
+                returning = asyncio.create_task(self._pool.putconn(connection))
+                self._returns.add(returning)
+                returning.add_done_callback(self._returns.discard)
+        again = self._hand and not self._pool.closed
+        self._tidying = asyncio.get_running_loop().call_later(_AT_HAND, self._tidy) if again else None
 
     async def release(self, connection: Connection) -> None:
         """Give a connection back, rolled back when a transaction is still open on it."""
@@ -106,13 +163,28 @@ class Pool:
                 await connection.close()
         await self._pool.putconn(connection)
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        connection = await self.acquire()
-        try:
-            yield connection
-        finally:
-            await asyncio.shield(self.release(connection))
+    def connection(self) -> "_Lent":
+        """`async with pool.connection() as connection`. Raises Overloaded."""
+        return _Lent(self)
+
+
+class _Lent:
+    """A connection for the length of a block."""
+
+    __slots__ = ("_connection", "_pool")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def __aenter__(self) -> Connection:
+        self._connection = await self._pool.acquire()
+        return self._connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not self._pool.give_back(self._connection):
+            await asyncio.shield(self._pool.release(self._connection))
 
 
 #: Told of every flush: statement texts, start and end in nanoseconds since the epoch, the error if any.

@@ -5,9 +5,9 @@ happens once a statement and process, never per request.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast, overload
 
+import msgspec
 from sqlalchemy import ARRAY, bindparam, func
 from sqlalchemy import Uuid as SqlUuid
 from sqlalchemy import cast as sql_cast
@@ -34,8 +34,7 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Bound(Generic[R_co]):
+class Bound(msgspec.Struct, Generic[R_co], frozen=True):
     """A statement with its parameters, ready to send; rows come back as `row(*values)`."""
 
     sql: str

@@ -285,7 +285,8 @@ class TenantDatabase:
             outcome = _outcome(refusal)
             raise
         finally:
-            await asyncio.shield(work.end())
+            if not work.ended():
+                await asyncio.shield(work.end())
             self._observers.transaction(outcome, time.perf_counter() - started)
         if self._committed is not None and work.published:
             await self._committed(caller.tenant.id, work.published, work.position)

@@ -261,6 +261,16 @@ class UnitOfWork:
         if self.ending is not None:
             self.ending.part()
 
+    def ended(self) -> bool:
+        """End now if nothing has to be waited for: a committed transaction, or one that did not begin."""
+        if self.ending is not None:
+            return False
+        if self._connection is not None and not self._pool.give_back(self._connection):
+            return False
+        self._connection = None
+        self._let_go()
+        return True
+
     async def end(self) -> None:
         """Return the connection (rolled back unless committed) and release the locks."""
         connection, self._connection = self._connection, None
@@ -268,11 +278,14 @@ class UnitOfWork:
             if connection is not None:
                 await self._pool.release(connection)
         finally:
-            for handle in self._held:
-                self._locks.release(handle)
-            self._held, self._locked = [], set()
+            self._let_go()
             if self.ending is not None:
                 await self.ending.end()
+
+    def _let_go(self) -> None:
+        for handle in self._held:
+            self._locks.release(handle)
+        self._held, self._locked = [], set()
 
     async def run_after_commit(self) -> None:
         for action in self._after_commit:
