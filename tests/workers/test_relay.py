@@ -5,6 +5,7 @@ import random
 import signal
 import uuid
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -168,11 +169,11 @@ async def test_a_relay_killed_between_publishing_and_committing_causes_duplicate
 class Flaky(Relay):
     """Breaks off now and then after it has appended, before it commits."""
 
-    async def _publish(self, session: PlatformSession) -> int:
-        sent = await super()._publish(session)
-        if sent and random.random() < 0.3:
+    async def _publish(self, session: PlatformSession) -> tuple[Sequence[EventRow], int]:
+        events, position = await super()._publish(session)
+        if events and random.random() < 0.3:
             raise ConnectionResetError("broke off")
-        return sent
+        return events, position
 
 
 async def test_three_relays_that_break_off_at_random_lose_nothing_and_keep_the_order(

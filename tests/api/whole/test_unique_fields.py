@@ -34,7 +34,8 @@ def test_every_key_a_client_can_hit_names_its_field(services: Services) -> None:
     nameless, checked = [], 0
     for key, columns in keys:
         translation = translation_of(key)
-        if translation is None and (key in OURS or not sendable.issuperset(columns)):
+        given_out = columns == ["tenant_id"] or not sendable.issuperset(columns)
+        if translation is None and (key in OURS or given_out):
             continue
         checked += 1
         if translation is None or (translation.error is Duplicate and not translation.arguments.get("pointer")):
