@@ -21,7 +21,7 @@ from deploy.local.status import ChildStatus, FleetStatus, is_supervised, read_st
 
 REPOSITORY = Path(__file__).parents[2]
 MARK = "FLEET_TEST_MARK"  # not ERP_*: servers are started without the caller's ERP_* variables
-#: Two instances are enough to lose one. One address stands for many callers, so no limit of an address or a key.
+#: Two instances are enough to lose one. One address stands for many callers, so there is no limit that matters.
 SETTINGS = {
     "ERP_API_INSTANCES": "2",
     "ERP_NGINX_RATE": "10000",
@@ -30,6 +30,7 @@ SETTINGS = {
     "ERP_ADDRESS_PER_MINUTE": "10000000",
     "ERP_KEY_PER_MINUTE": "10000000",
     "ERP_TENANT_PER_MINUTE": "10000000",
+    "ERP_USER_PER_MINUTE": "10000000",
     # A killed worker's jobs are given up sooner than usual.
     "ERP_WORKER_JOB_LEASE": "4",
     "ERP_WORKER_JOB_HEARTBEAT": "1",

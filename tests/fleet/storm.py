@@ -183,6 +183,7 @@ async def _kill_instance(storm: Storm, name: str) -> None:
         if health["instance"] == name and health["uptime_seconds"] < since:
             break
         assert since < 60, f"{name} serves nobody"
+        await asyncio.sleep(0.1)
     storm.served_again[name] = since
 
 

@@ -19,6 +19,7 @@ import pytest
 from deploy.local.binaries import which
 from deploy.local.ports import free_port
 from deploy.local.processes import Program, await_ready, start
+from tests.api.whole.conftest import settings_environment
 from tests.fleet.balanced import client_of, nginx_in
 from tests.services import Services
 
@@ -43,7 +44,7 @@ def site(services: Services) -> Iterator[Site]:
     root.chmod(0o711)
     port, log = free_port(), root / "application.log"
     command = (sys.executable, "-m", "uvicorn", "erp.app:create_app", "--factory", "--port", str(port))
-    environment = services.environment("behind-nginx", "api")
+    environment = settings_environment(services, "behind-nginx")
     nginx = replace(nginx_in(root), api_ports=(port,), requests_per_second=10_000, burst=10_000, connections=1_000)
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, root)

@@ -1,5 +1,6 @@
 """A shop that sells through sagas, in front of the sandbox provider."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,9 @@ from tenancy.work import UnitOfWork
 from tests.api.whole.conftest import Newcomer, Tenant, gate, newcomer, operator
 from tests.api.whole.trading import stocked_product
 from tests.fulfilment.provider import Provider
+from tests.services import Services
 from tests.slices.accounting.books import books_database, books_pool, books_reads
+from tests.standbys import catch_up
 from workers.sagas.definition import Saga, Sagas
 from workers.sagas.fulfil_order import fulfil_order
 from workers.sagas.runner import SagaRunner, Transact
@@ -44,6 +47,7 @@ class Shopfront:
     product: str
     customer: str
     sagas: Sagas
+    services: Services
     made: list[str] = field(default_factory=list)
 
     async def order(self, quantity: str = "2", **fields: Any) -> str:
@@ -73,6 +77,8 @@ class Shopfront:
         raise AssertionError(f"still {state} after {runs} runs: {await self.view(saga)}")
 
     async def view(self, saga: str) -> Any:
+        """As the tenant reads it, who has not made the last change itself: a standby must have replayed it."""
+        await asyncio.to_thread(catch_up, self.services)
         return await self.tenant.get(f"/v1/fulfilments/{saga}")
 
     async def states(self, saga: str) -> dict[str, str]:
@@ -120,7 +126,7 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
 
 @pytest.fixture
 async def shopfront(
-    newcomer: Newcomer, books_database: TenantDatabase, provider: Provider
+    newcomer: Newcomer, books_database: TenantDatabase, provider: Provider, services: Services
 ) -> AsyncIterator[Shopfront]:
     provider.behave()
     tenant = await newcomer()
@@ -132,6 +138,7 @@ async def shopfront(
     saga = never_waits(fulfil_order(lambda: payments, timeout=0.5))
     process_provider.use(payments)
     yield Shopfront(
-        tenant, caller, books_database, provider, payments, product["id"], customer["id"], {saga.kind: saga}
-    )
+        tenant, caller, books_database, provider, payments, product["id"], customer["id"], {saga.kind: saga},
+        services,
+    )  # fmt: skip
     await payments.close()

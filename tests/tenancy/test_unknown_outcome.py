@@ -17,6 +17,7 @@ from db.statement import Bound
 from tenancy.database import Answer, Idempotency, TenantDatabase
 from tenancy.work import Bounds, UnitOfWork
 from tests.services import Services
+from tests.standbys import catch_up
 from tests.tenancy.conftest import Newcomer
 
 pytestmark = pytest.mark.usefixtures("counters")
@@ -37,6 +38,7 @@ def encode(value: int) -> Answer:
 @contextmanager
 def frozen_standbys(services: Services) -> Iterator[None]:
     """Every process of both standbys stopped: quorum commit cannot be confirmed."""
+    catch_up(services)
     pids = [pid for url in services.standby_superuser_urls for pid in _backends(url)]
     try:
         for pid in pids:

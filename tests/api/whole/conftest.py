@@ -51,7 +51,7 @@ def settings_environment(services: Services, instance: str) -> dict[str, str]:
     """Limits far above what tests need, except where a test asks for its own."""
     raised = {
         "ERP_KEY_PER_MINUTE": "1000000", "ERP_TENANT_PER_MINUTE": "1000000", "ERP_ADDRESS_PER_MINUTE": "1000000",
-        "ERP_STRANGER_PER_MINUTE": "1000000",
+        "ERP_STRANGER_PER_MINUTE": "1000000", "ERP_USER_PER_MINUTE": "1000000",
     }  # fmt: skip
     return {**services.environment(instance, "api"), **raised}
 

@@ -326,10 +326,11 @@ async def test_a_settling_that_forgot_the_row_lock_is_refused_by_the_database(
 ) -> None:
     books = replace(books, database=unguarded_database)
     invoice = await posted(books)
-    unlocked = Bound(LOCK_ITEMS.sql.replace("FOR UPDATE", ""), {}, LOCK_ITEMS.row, True)
+    unlocked = LOCK_ITEMS.sql.replace("FOR UPDATE", "")
     everyone_read = asyncio.Barrier(5)
     monkeypatch.setattr(
-        "erp.accounting.open_items.LOCK_ITEMS", lambda targets: replace(unlocked, parameters={"targets": targets})
+        "erp.accounting.open_items.LOCK_ITEMS",
+        lambda targets: Bound(unlocked, {"targets": targets}, LOCK_ITEMS.row, True),
     )
 
     async def careless(work: UnitOfWork) -> PaymentView:
