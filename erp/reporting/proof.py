@@ -1,5 +1,6 @@
 """Recompute what must be true of a tenant's books and name every row that breaks it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -44,7 +45,7 @@ class ProofView(msgspec.Struct, frozen=True):
     checks: list[CheckView]
 
 
-def proof_view(results: tuple[list[Evidence], ...], computed_at: datetime) -> ProofView:
+def proof_view(results: Sequence[list[Evidence]], computed_at: datetime) -> ProofView:
     checks = [_check_view(check, rows) for check, rows in zip(CHECKS, results, strict=True)]
     return ProofView(all(check.holds for check in checks), computed_at, checks)
 

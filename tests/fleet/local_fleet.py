@@ -2,11 +2,15 @@
 
 import json
 import os
+import secrets
+import shutil
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +26,7 @@ from deploy.local.status import ChildStatus, FleetStatus, is_supervised, read_st
 REPOSITORY = Path(__file__).parents[2]
 MARK = "FLEET_TEST_MARK"  # not ERP_*: servers are started without the caller's ERP_* variables
 #: Two instances are enough to lose one. One address stands for many callers, so there is no limit that matters.
-SETTINGS = {
+WITHOUT_LIMITS = {
     "ERP_API_INSTANCES": "2",
     "ERP_NGINX_RATE": "10000",
     "ERP_NGINX_BURST": "10000",
@@ -45,12 +49,13 @@ class LocalFleet:
     root: Path
     base: int
     mark: str
+    settings: Mapping[str, str]
 
     @property
     def environment(self) -> dict[str, str]:
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith("ERP_")},
-            **SETTINGS,
+            **self.settings,
             "ERP_STATE_DIR": str(self.root / "state"),
             "ERP_PORT_BASE": str(self.base),
             MARK: self.mark,
@@ -83,7 +88,7 @@ class LocalFleet:
     def erp(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "erp.cli", *arguments]
         return subprocess.run(
-            command, env=self.environment, cwd=REPOSITORY, check=check, text=True, capture_output=True, timeout=240
+            command, env=self.environment, cwd=REPOSITORY, check=check, text=True, capture_output=True, timeout=300
         )
 
     def up(self) -> None:
@@ -138,6 +143,19 @@ class LocalFleet:
         said = json.loads(self.erp("status", "--json").stdout)
         assert said["phase"] == "running"
         return {one["name"]: one["state"] for one in said["processes"]}
+
+
+@contextmanager
+def local_fleet(settings: Mapping[str, str]) -> Iterator[LocalFleet]:
+    """A state directory; whatever runs from it at the end is ended."""
+    root = Path(tempfile.mkdtemp(prefix="erp-fleet-"))
+    root.chmod(0o711)
+    fleet = LocalFleet(root, free_base(), secrets.token_hex(16), settings)
+    try:
+        yield fleet
+    finally:
+        fleet.erp("reset", "--yes", check=False)
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def eventually(fact: Callable[[], bool], seconds: float = 60.0) -> bool:

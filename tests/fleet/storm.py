@@ -127,6 +127,7 @@ async def ask(fleet: LocalFleet, token: str, path: str) -> Any:
     for _ in range(40):
         async with fleet.async_client(token) as client:
             reply = await client.get(path)
+        assert "statement-timeout" not in reply.text, path
         if reply.status_code < 500:
             assert reply.is_success, reply.text
             return reply.json()

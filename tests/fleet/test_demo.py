@@ -1,23 +1,19 @@
 """`erp demo` for real: interrupted, continued, repeated; and what it tells the reader to try."""
 
 import json
-import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from deploy.local.binaries import which
+from deploy.local.ports import is_free
 from erp.exchange.demo.companies import COMPANIES
-from tests.fleet.local_fleet import REPOSITORY, free_base
+from tests.fleet.local_fleet import REPOSITORY, LocalFleet, local_fleet
 
 pytestmark = [
     pytest.mark.timeout(420),
@@ -27,84 +23,59 @@ pytestmark = [
 Finished = subprocess.CompletedProcess[str]
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A state directory and ports of its own; the limits are the usual ones."""
+#: The limits are the usual ones.
+SETTINGS = {"ERP_API_INSTANCES": "2", "COLUMNS": "160"}
 
-    root: Path
-    base: int
 
-    @property
-    def environment(self) -> dict[str, str]:
-        usual = {name: value for name, value in os.environ.items() if not name.startswith("ERP_")}
-        own = {"ERP_STATE_DIR": str(self.state), "ERP_PORT_BASE": str(self.base), "ERP_API_INSTANCES": "2"}
-        return {**usual, **own, "COLUMNS": "160"}
-
-    @property
-    def state(self) -> Path:
-        return self.root / "state"
-
-    def erp(self, *arguments: str) -> Finished:
-        command = [sys.executable, "-m", "erp.cli", *arguments]
-        return subprocess.run(
-            command, env=self.environment, cwd=REPOSITORY, check=False, text=True, capture_output=True, timeout=300
-        )
-
-    def demo_until(self, sentence: str) -> Finished:
-        """Start the demonstration and press Ctrl-C when it has said this."""
-        command = [sys.executable, "-u", "-m", "erp.cli", "demo"]
-        told = []
-        with subprocess.Popen(
-            command, env=self.environment, cwd=REPOSITORY, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        ) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                told.append(line)
-                if sentence in line:
-                    process.send_signal(signal.SIGINT)
-        return subprocess.CompletedProcess(command, process.returncode, "".join(told), "")
+def demo_until(fleet: LocalFleet, sentence: str) -> Finished:
+    """Start the demonstration and press Ctrl-C when it has said this."""
+    command = [sys.executable, "-u", "-m", "erp.cli", "demo"]
+    told = []
+    with subprocess.Popen(
+        command, env=fleet.environment, cwd=REPOSITORY, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            told.append(line)
+            if sentence in line:
+                process.send_signal(signal.SIGINT)
+    return subprocess.CompletedProcess(command, process.returncode, "".join(told), "")
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    root = Path(tempfile.mkdtemp(prefix="erp-demo-"))
-    root.chmod(0o711)
-    stage = Stage(root, free_base())
-    try:
-        yield stage
-    finally:
-        stage.erp("reset", "--yes")
-        shutil.rmtree(root, ignore_errors=True)
+def stage() -> Iterator[LocalFleet]:
+    with local_fleet(SETTINGS) as fleet:
+        yield fleet
 
 
 @pytest.fixture(scope="module")
-def interrupted(stage: Stage) -> Finished:
-    return stage.demo_until("times over the counter")
+def interrupted(stage: LocalFleet) -> Finished:
+    return demo_until(stage, "times over the counter")
 
 
 @pytest.fixture(scope="module")
-def told(stage: Stage, interrupted: Finished) -> Finished:
+def told(stage: LocalFleet, interrupted: Finished) -> Finished:
     """The run that came to the end of the story."""
-    finished = stage.erp("demo")
+    finished = stage.erp("demo", check=False)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return finished
 
 
 @pytest.fixture(scope="module")
-def again(stage: Stage, told: Finished) -> Finished:
+def again(stage: LocalFleet, told: Finished) -> Finished:
     """The run after that, which has nothing left to do."""
     started = time.monotonic()
-    finished = stage.erp("demo")
+    finished = stage.erp("demo", check=False)
     assert time.monotonic() - started < 30
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return finished
 
 
 @pytest.fixture(scope="module")
-def rekeyed(stage: Stage, again: Finished) -> Finished:
+def rekeyed(stage: LocalFleet, again: Finished) -> Finished:
     """One more, after the file with the keys was lost."""
-    (stage.state / "tenant-keys.json").unlink()
-    finished = stage.erp("demo")
+    (stage.layout.root / "tenant-keys.json").unlink()
+    finished = stage.erp("demo", check=False)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return finished
 
@@ -149,7 +120,7 @@ def test_a_second_run_books_nothing_again_and_is_fast(again: Finished, told: Fin
     assert "Idempotency-Replayed: true" in again.stdout
 
 
-def test_the_fleet_stays_up(stage: Stage, told: Finished) -> None:
+def test_the_fleet_stays_up(stage: LocalFleet, told: Finished) -> None:
     assert json.loads(stage.erp("status", "--json").stdout)["phase"] == "running"
 
 
@@ -175,8 +146,19 @@ def _run(script: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in finished.stdout.splitlines() if line]
 
 
-def test_the_story_keeps_within_the_limits(stage: Stage, told: Finished) -> None:
-    served = [json.loads(line)["status"] for line in (stage.state / "logs" / "access.log").read_text().splitlines()]
+def test_the_story_keeps_within_the_limits(stage: LocalFleet, told: Finished) -> None:
+    served = [
+        json.loads(line)["status"] for line in (stage.layout.root / "logs" / "access.log").read_text().splitlines()
+    ]
     assert len(served) > 100
     assert served.count(429) < len(served) / 50
     assert not [status for status in served if status >= 500]
+
+
+def test_down_leaves_no_process_and_keeps_the_data(stage: LocalFleet, told: Finished) -> None:
+    assert len(stage.marked()) > 10
+    assert "is down" in stage.erp("down").stdout
+    assert stage.marked() == []
+    assert all(is_free(port) for port in stage.options.ports.values())
+    assert (stage.layout.root / "postgres" / "primary" / "PG_VERSION").exists()
+    assert stage.erp("status", check=False).returncode == 3

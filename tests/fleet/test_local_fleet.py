@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from deploy.local.binaries import which
-from deploy.local.ports import is_free
 from tests.fleet.local_fleet import REPOSITORY, LocalFleet, eventually
 
 pytestmark = [
@@ -82,30 +81,21 @@ def test_instance_that_is_down_is_not_noticed_by_clients(fleet: LocalFleet) -> N
     assert eventually(lambda: fleet.pids()["api-2"] not in (0, victim))
 
 
-def test_killed_supervisor_takes_everything_along_and_up_starts_anew(fleet: LocalFleet) -> None:
+def test_killed_supervisor_takes_everything_along(fleet: LocalFleet) -> None:
     os.kill(fleet.status().pid, signal.SIGKILL)
     assert eventually(lambda: not fleet.marked(), 30), fleet.marked()
     assert fleet.erp("status", check=False).returncode == 3
-    fleet.erp("up")
-    assert fleet.status().phase == "running"
 
 
-def test_down_leaves_no_process_and_keeps_the_data(fleet: LocalFleet) -> None:
-    assert "is down" in fleet.erp("down").stdout
-    assert fleet.marked() == []
-    assert all(is_free(port) for port in fleet.options.ports.values())
-    assert (fleet.root / "state" / "postgres" / "primary" / "PG_VERSION").exists()
-
-
-def test_interrupt_in_the_foreground_leaves_no_process(state: LocalFleet) -> None:
-    state.erp("down")
+def test_up_starts_anew_and_an_interrupt_in_the_foreground_leaves_no_process(state: LocalFleet) -> None:
+    """After the supervisor was killed; Ctrl-C reaches the whole group, as a terminal sends it."""
     command = [sys.executable, "-m", "erp.cli", "up", "--foreground"]
     attached = subprocess.Popen(
         command, env=state.environment, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     assert attached.stdout is not None
     assert any(line.startswith("running") for line in attached.stdout)
-    os.killpg(attached.pid, signal.SIGINT)  # as a terminal does: to the whole group
+    os.killpg(attached.pid, signal.SIGINT)
     assert attached.wait(60) == 0
     assert state.marked() == []
 

@@ -1,7 +1,6 @@
 """Queues with processes of their own: what is urgent does not wait behind what is not."""
 
 import asyncio
-import time
 import uuid
 from typing import Any
 
@@ -74,15 +73,20 @@ async def test_a_worker_at_its_limit_goes_on_when_a_message_is_acknowledged(
 async def test_an_idle_worker_asks_redis_little(
     processes: Processes, tables: Tables, newcomer: Newcomer, enqueue: Enqueue, queue_redis: Redis
 ) -> None:
-    """With the product's own settings."""
+    """With the product's own settings, beside whatever else of this test run talks to the same server."""
+    others = await _scripts_in_three_seconds(queue_redis)
     processes.coordinator()
     processes.worker(settings={})
     await tables.until(
         "SELECT state = 'done' FROM jobs WHERE id = %(id)s", id=await enqueue(newcomer(), "probe.quick")
     )
-    before, began = _scripts_run(queue_redis), time.monotonic()
+    assert await _scripts_in_three_seconds(queue_redis) - others <= 12
+
+
+async def _scripts_in_three_seconds(redis: Redis) -> int:
+    before = _scripts_run(redis)
     await asyncio.sleep(3)
-    assert _scripts_run(queue_redis) - before <= 4 * (time.monotonic() - began)
+    return _scripts_run(redis) - before
 
 
 def _scripts_run(redis: Redis) -> int:
