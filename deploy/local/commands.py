@@ -115,6 +115,9 @@ def reset(
 ) -> None:
     """Stop everything and delete the state directory: all data of the local fleet."""
     layout = state_layout()
+    if not layout.root.exists():
+        console.print(f"There is nothing in {layout.root}.", soft_wrap=True)
+        return
     if not yes:
         typer.confirm(f"Delete {layout.root} with all its data?", abort=True)
     if is_supervised(layout):

@@ -77,8 +77,7 @@ class Supervisor:
         if plan.pooler is not None:
             with step("PgBouncer"):
                 if not plan.pooler.prepares:
-                    for program in plan.registrations():
-                        self._complete(program)
+                    self._complete(*plan.registrations())
                 plan.pooler.configure()
                 self._launch_ready(Member(plan.pooler.program(), plan.pooler.accepts, plan.pooler.port))
         with step("API instances, worker pools, coordinators"):
@@ -121,12 +120,13 @@ class Supervisor:
         self._report()
 
     @staticmethod
-    def _complete(program: Program) -> None:
-        child = Child(Member(program, lambda: True))
-        running = child.start()
-        code = running.process.wait()
-        if code != 0:
-            raise StartFailed(f"`{program.name}` ended with {code}:\n{tail(program.log)}")
+    def _complete(*programs: Program) -> None:
+        """Run them at the same time to their ends. Raises StartFailed."""
+        runs = [Child(Member(program, lambda: True)).start() for program in programs]
+        codes = [running.process.wait() for running in runs]
+        for program, code in zip(programs, codes, strict=True):
+            if code != 0:
+                raise StartFailed(f"`{program.name}` ended with {code}:\n{tail(program.log)}")
 
     # --- keeping up
 

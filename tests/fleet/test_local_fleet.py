@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -41,7 +42,7 @@ def test_requests_go_through_tls_to_a_ready_instance_and_metrics_do_not(fleet: L
 
 
 def test_ports_in_use_are_explained(fleet: LocalFleet) -> None:
-    other = LocalFleet(fleet.root / "other", fleet.base, fleet.mark)
+    other = replace(fleet, root=fleet.root / "other")
     (fleet.root / "other").mkdir(mode=0o711)
     refused = other.erp("up", check=False)
     assert refused.returncode == 1

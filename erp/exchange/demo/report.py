@@ -118,7 +118,8 @@ def _after_the_answer(console: Console, chronicles: Sequence[Chronicle]) -> None
 
 def _refusals(console: Console, one: Chronicle, probes: Sequence[Probe]) -> None:
     title = f"Asked of the API just now, with the key of {one.shop.company.slug} unless it says otherwise"
-    console.print("", Text(title, style="italic"))
+    console.print()
+    console.print(Text(title, style="italic"))
     for row in probes:
         answered = Table.grid(padding=(0, 2))
         answered.add_row("", Text("→", style="yellow"), Text(row.answered, style="yellow"))
