@@ -1,6 +1,7 @@
 """Queues with processes of their own: what is urgent does not wait behind what is not."""
 
 import asyncio
+import time
 import uuid
 from typing import Any
 
@@ -73,20 +74,21 @@ async def test_a_worker_at_its_limit_goes_on_when_a_message_is_acknowledged(
 async def test_an_idle_worker_asks_redis_little(
     processes: Processes, tables: Tables, newcomer: Newcomer, enqueue: Enqueue, queue_redis: Redis
 ) -> None:
-    """With the product's own settings, beside whatever else of this test run talks to the same server."""
-    others = await _scripts_in_three_seconds(queue_redis)
+    """With the product's own settings. Dramatiq's own waiting asks some 25 times in three seconds, in every window."""
     processes.coordinator()
     processes.worker(settings={})
     await tables.until(
         "SELECT state = 'done' FROM jobs WHERE id = %(id)s", id=await enqueue(newcomer(), "probe.quick")
     )
-    assert await _scripts_in_three_seconds(queue_redis) - others <= 12
+    # What still follows from the job, and whatever else of this test run talks to the server, is not in all of them.
+    assert min([await _scripts_a_second(queue_redis) for _ in range(3)]) <= 4
 
 
-async def _scripts_in_three_seconds(redis: Redis) -> int:
-    before = _scripts_run(redis)
+async def _scripts_a_second(redis: Redis) -> float:
+    """Over three seconds by the clock, however late this process wakes up."""
+    before, begun = _scripts_run(redis), time.monotonic()
     await asyncio.sleep(3)
-    return _scripts_run(redis) - before
+    return (_scripts_run(redis) - before) / (time.monotonic() - begun)
 
 
 def _scripts_run(redis: Redis) -> int:
