@@ -16,7 +16,7 @@ from deploy.local.layout import Layout
 from deploy.local.nginx import Nginx
 from deploy.local.options import QUEUES, Options
 from deploy.local.pgbouncer import PgBouncer
-from deploy.local.postgres import PostgresServer
+from deploy.local.postgres import UNIX_PATH_LIMIT, PostgresServer
 from deploy.local.processes import Program
 from deploy.local.redis import RedisServer
 
@@ -228,6 +228,7 @@ def _redis(
         account=account,
         password=credentials.redis,
         durable=name == "redis-core",
+        socket=_short(layout.doors(account) / f"{name}.sock"),
     )
 
 
@@ -244,7 +245,13 @@ def _pooler(layout: Layout, options: Options, account: Account | None, cluster: 
         primary=cluster.primary,
         replicas=cluster.replicas,
         credentials=cluster.credentials,
+        sockets=_short(layout.doors(account)),
     )
+
+
+def _short(path: Path) -> Path | None:
+    """Where the path is longer than the kernel takes there is no socket, and clients use the port."""
+    return path if len(str(path)) <= UNIX_PATH_LIMIT else None
 
 
 def _balancer(layout: Layout, options: Options, account: Account | None) -> Nginx | None:
