@@ -4,11 +4,19 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from db.migrations import migrate
 from db.registry import register
 from tests.services import Services, running_services
 from workers.statements import texts
+
+
+#: What fails here fails everywhere and again; how fast this machine is at the moment decides nothing.
+settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")
