@@ -23,7 +23,18 @@ SCENARIOS = (*processes.SCENARIOS, *stores.SCENARIOS, *flows.SCENARIOS)
 NAMES = tuple(one.name for one in SCENARIOS)
 #: A run that takes longer is a broken promise: every wait is bounded.
 LONGEST = 150.0
-BROKEN, NOTHING_MEASURED = 1, 2
+BROKEN = 1
+
+
+def commit_alone(stage: Stage) -> None:
+    """The primary waits for no standby any more."""
+    with stage.database() as session:
+        session.execute("ALTER SYSTEM SET synchronous_standby_names = ''")
+        session.execute("SELECT pg_reload_conf()")
+
+
+#: What the suite has to find: the proof that it can.
+PLANTED = {"async-commit": commit_alone}
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -41,14 +52,17 @@ def chaos(
     seconds: Annotated[float, typer.Option(min=2.0, max=60.0, help="How long a fault lasts.")] = 6.0,
     only: Annotated[list[str] | None, typer.Option(help=f"Some of: {', '.join(NAMES)}.")] = None,
     json: Annotated[Path, typer.Option(help="Where the verdicts are written.")] = Path("build/chaos.json"),
+    planted: Annotated[str, typer.Option(help=f"A defect that must be found: {', '.join(PLANTED)}.")] = "",
 ) -> None:
     """Break a fleet of its own, fault by fault, and tell which promises held. Exit code 1: one did not."""
     unknown = sorted(set(only or ()) - set(NAMES))
     if unknown:
         raise typer.BadParameter(f"no such fault: {', '.join(unknown)}", param_hint="--only")
+    if planted and planted not in PLANTED:
+        raise typer.BadParameter(f"no such defect: {planted}", param_hint="--planted")
     chosen = [one for one in SCENARIOS if not only or one.name in only]
     out = Console()
-    verdicts = asyncio.run(_run(chosen, seed, seconds, out))
+    verdicts = asyncio.run(_run(chosen, seed, seconds, planted, out))
     out.print(table(verdicts))
     report = Report(datetime.now(UTC).isoformat(timespec="seconds"), _revision(), seed, seconds, tuple(verdicts))
     json.parent.mkdir(parents=True, exist_ok=True)
@@ -57,10 +71,12 @@ def chaos(
     sys.exit(0 if verdicts and all(one.kept for one in verdicts) else BROKEN)
 
 
-async def _run(chosen: list[Scenario], seed: int, seconds: float, out: Console) -> list[Verdict]:
+async def _run(chosen: list[Scenario], seed: int, seconds: float, planted: str, out: Console) -> list[Verdict]:
     verdicts: list[Verdict] = []
     out.print(f"{len(chosen)} faults, seed {seed}: starting a fleet")
     async with staged(seed, seconds) as stage:
+        if planted:
+            PLANTED[planted](stage)
         for scenario in chosen:
             verdicts.append(await _verdict(scenario, stage))
             told = verdicts[-1]
