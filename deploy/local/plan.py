@@ -178,10 +178,15 @@ def make_plan(layout: Layout, options: Options) -> Plan:
         cache=cache,
         pooler=pooler,
         balancer=balancer,
-        endpoints=describe(cluster, pooler, core, cache),
+        endpoints=describe(cluster, pooler, _reached(core, options), _reached(cache, options)),
         application=application,
         notes=tuple(_notes(account, application, pooler, balancer)),
     )
+
+
+def _reached(server: RedisServer, options: Options) -> RedisServer:
+    """The server where the application finds it."""
+    return replace(server, port=options.via.get(server.name, server.port))
 
 
 def _notes(
