@@ -1,12 +1,14 @@
 """Locked stock levels and costs as values: questions, changes, and the statements that save them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import groupby
 from typing import Literal
 from uuid import UUID
+
+import msgspec
 
 from db.identifiers import new_id
 from erp.accounting.posting import PeriodRow, Posting
@@ -35,8 +37,7 @@ def _per_unit(value: Decimal, quantity: Decimal) -> Decimal:
     return abs(EXACT.divide(value, quantity)).quantize(_COST_QUANTUM, ROUND_HALF_UP, EXACT)
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(msgspec.Struct, frozen=True):
     """Wanted of one level: `reserved` of `quantity` is already held for the document that asks."""
 
     product_id: UUID
@@ -46,8 +47,7 @@ class Demand:
     pointer: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(msgspec.Struct, frozen=True):
     """One change of a level: in > 0, out < 0; `value` has the sign of `quantity` or is zero."""
 
     product_id: UUID
@@ -56,7 +56,7 @@ class Move:
     value: Decimal
     unit_cost: Decimal
     line_id: UUID | None = None
-    id: UUID = field(default_factory=new_id)
+    id: UUID = msgspec.field(default_factory=new_id)
 
 
 @dataclass(slots=True)

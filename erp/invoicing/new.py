@@ -6,6 +6,8 @@ from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
+import msgspec
+
 from db.identifiers import new_id
 from erp.kernel.text import Date
 from erp.pricing.tax import PricedLine
@@ -14,8 +16,7 @@ InvoiceKind = Literal["invoice", "credit_note"]
 Rounding = Literal["line", "document"]
 
 
-@dataclass(frozen=True, slots=True)
-class NewInvoiceLine:
+class NewInvoiceLine(msgspec.Struct, frozen=True):
     """`quantity` > 0 also on a credit note. `tax_rate` and `discount_percent` in percent.
 
     `account` receives the net amount; `source_line_id` is the order line it invoices. `credits_line_no` with

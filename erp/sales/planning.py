@@ -1,11 +1,12 @@
 """What a step takes of an order's lines and of stock, decided before anything is changed. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Protocol, TypeVar
 from uuid import UUID
+
+import msgspec
 
 from erp.inventory.claims_repository import ReservationRow
 from erp.inventory.reservations import Hold
@@ -30,8 +31,7 @@ class Numbered(Protocol):
 L = TypeVar("L", bound=Numbered)
 
 
-@dataclass(frozen=True, slots=True)
-class Drop:
+class Drop(msgspec.Struct, frozen=True):
     """Part of a line that leaves now: `quantity` in its unit, `base` in the product's; `reserved` of it was held."""
 
     line: LineRow
