@@ -28,6 +28,20 @@ ZERO = Decimal(0)
 _COST_QUANTUM = Decimal("1E-10")
 
 
+def in_lock_order(pairs: Iterable[Pair]) -> list[Pair]:
+    """Each pair once, sorted as every command locks them. By number: comparing UUIDs is Python code."""
+    return sorted(set(pairs), key=_numbers)
+
+
+def products_of(ordered: Iterable[Pair]) -> list[UUID]:
+    """The products of sorted pairs, each once, sorted."""
+    return list(dict.fromkeys(product for product, _ in ordered))
+
+
+def _numbers(pair: Pair) -> tuple[int, int]:
+    return pair[0].int, pair[1].int
+
+
 def value_at(quantity: Decimal, unit_cost: Decimal, currency: str) -> Decimal:
     """What a quantity is worth at a unit cost, rounded."""
     return round_money(EXACT.multiply(quantity, unit_cost), currency)
@@ -192,8 +206,10 @@ class Stock:
 
         Raises InsufficientStock.
         """
-        self.require([Demand(product_id, location_id, quantity, reserved, pointer)], issue=True)
-        level, cost = self._level(product_id, location_id), self._cost(product_id)
+        level = self._levels.get((product_id, location_id))
+        if level is None or quantity > min(level.available + reserved, max(ZERO, level.on_hand - level.later)):
+            self.require([Demand(product_id, location_id, quantity, reserved, pointer)], issue=True)
+        level, cost = level or self._level(product_id, location_id), self._cost(product_id)
         value = share(cost.basis, quantity, self.currency)
         level.on_hand -= quantity
         level.reserved -= reserved

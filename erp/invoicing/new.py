@@ -20,7 +20,8 @@ class NewInvoiceLine(msgspec.Struct, frozen=True):
     """`quantity` > 0 also on a credit note. `tax_rate` and `discount_percent` in percent.
 
     `account` receives the net amount; `source_line_id` is the order line it invoices. `credits_line_no` with
-    `priced` is a credit of that line of the credited invoice at its original amounts.
+    `priced` is a credit of that line of the credited invoice at its original amounts; `priced` alone are the amounts
+    of a document that was priced a moment ago, line by line the same.
     """
 
     product_id: UUID | None

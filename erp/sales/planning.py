@@ -10,7 +10,7 @@ import msgspec
 
 from erp.inventory.claims_repository import ReservationRow
 from erp.inventory.reservations import Hold
-from erp.inventory.stock import Demand, Pair, Stock
+from erp.inventory.stock import Demand, Pair, Stock, in_lock_order
 from erp.kernel.errors import UnknownReference
 from erp.kernel.quantity import quantity_text
 from erp.kernel.text import decimal
@@ -72,7 +72,7 @@ def named(
 
 def pairs_of(lines: Iterable[LineRow], location_id: UUID) -> list[Pair]:
     """The stock levels of the order's goods, sorted."""
-    return sorted({(line.product_id, location_id) for line in lines if line.goods})
+    return in_lock_order((line.product_id, location_id) for line in lines if line.goods)
 
 
 def held_by_line(rows: Iterable[ReservationRow]) -> dict[UUID, Decimal]:
