@@ -232,7 +232,7 @@ async def stock_operation(work: HoldsLocks, pairs: Iterable[tuple[UUID, UUID]]) 
     A document of more than `MANY` pairs takes no lock here: all of so many at once would be free hardly ever,
     while the row locks behind, taken one after another in one order, queue it fairly.
     """
-    wanted = sorted(set(pairs))
+    wanted = set(pairs)
     if len(wanted) <= MANY:
         await work.hold_locks([f"stock:{product}:{location}" for product, location in wanted])
 
