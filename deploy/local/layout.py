@@ -70,7 +70,7 @@ class Layout:
         return folder
 
     def doors(self, account: Account | None) -> Path:
-        """Where servers put the Unix sockets that other accounts' processes come through; each asks for a password."""
+        """Where servers put Unix sockets for the processes of other accounts; each asks for a password."""
         folder = self.folder("doors", account)
         folder.chmod(0o711)
         return folder
