@@ -11,7 +11,7 @@ from tests.faults.stage import Stage, Trade, until
 from tests.faults.verdict import Check, at_most, none_of
 
 #: How long a commit that was confirmed before a cut may take to reach its caller.
-_ON_ITS_WAY = 0.5
+_ON_ITS_WAY = 1.0
 #: PgBouncer tries again a second after it was refused, and each of its new connections prepares every statement.
 _RECONNECTED = 5.0
 _STANDBYS = ("replica1", "replica2")
