@@ -9,6 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from db.consistency import parse_lsn
+from db.durability import confirm_what_is_there
 from db.errors import OutcomeUnknown
 from db.identifiers import new_id
 from db.pipeline import Connection
@@ -34,8 +35,6 @@ H = TypeVar("H")
 
 _BEGIN: Bound[Any] = Bound("BEGIN", {})
 _COMMIT: Bound[Any] = Bound("COMMIT", {})
-#: Written to the log and nowhere else; without it a transaction that only read waits for nobody.
-_MARK: Bound[Any] = Bound("SELECT pg_logical_emit_message(true, 'erp', '')", {})
 #: Taken after COMMIT in the same flush: one taken before would promise too little.
 _POSITION: Bound[Any] = Bound("SELECT pg_current_wal_insert_lsn()::text", {})
 
@@ -304,22 +303,10 @@ class UnitOfWork:
         self._begun = True
         results = await flush(self._connection, [*opening, *statements])
         if claim and (stored := results[len(opening) - 1]):
-            await self._confirm()
+            self.committing = True
+            await confirm_what_is_there(self._connection, self._bounds.commit_wait / 1000)
             raise Replayed(stored[0])
         return results[len(opening) :]
-
-    async def _confirm(self) -> None:
-        """Commit something, so that a standby has all that was committed before it: the answer found, above all.
-
-        A commit whose wait for the standbys was given up is in the tables all the same. To tell its answer again
-        would call done what the loss of the primary undoes. Raises OutcomeUnknown, TimeoutError.
-        """
-        assert self._connection is not None
-        self.committing = True
-        async with asyncio.timeout(self._bounds.commit_wait / 1000):
-            await flush(self._connection, [_MARK, _COMMIT])
-        if self._connection.durability_in_doubt:
-            raise OutcomeUnknown("No standby has confirmed the commit.", retry_after=1)
 
     def _leave_trail(self) -> None:
         caller = self.caller
