@@ -9,6 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from db.consistency import parse_lsn
+from db.durability import confirm_what_is_there
 from db.errors import OutcomeUnknown
 from db.identifiers import new_id
 from db.pipeline import Connection
@@ -305,6 +306,8 @@ class UnitOfWork:
         self._begun = True
         results = await flush(self._connection, [*opening, *statements])
         if claim and (stored := results[len(opening) - 1]):
+            self.committing = True
+            await confirm_what_is_there(self._connection, self._bounds.commit_wait / 1000)
             raise Replayed(stored[0])
         return results[len(opening) :]
 

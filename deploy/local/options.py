@@ -20,7 +20,7 @@ OFFSETS = {
     "redis-cache": 380,
     "payments": 700,
 }
-PROXIED = ("redis-core", "redis-cache")
+VIA = {"redis-core": "ERP_VIA_REDIS_CORE", "redis-cache": "ERP_VIA_REDIS_CACHE"}
 API_OFFSET, WORKER_METRICS_OFFSET, COORDINATOR_METRICS_OFFSET, API_METRICS_OFFSET = 100, 200, 210, 300
 
 
@@ -65,13 +65,9 @@ def read_options(environment: Mapping[str, str] | None = None) -> Options:
         requests_per_second=_number(env, "ERP_NGINX_RATE", 10, 1, 1_000_000),
         burst=_number(env, "ERP_NGINX_BURST", 20, 0, 1_000_000),
         connections=_number(env, "ERP_NGINX_CONNECTIONS", 10, 1, 65_535),
-        via={name: _number(env, _via(name), 0, 1, 65_535) for name in PROXIED if env.get(_via(name))},
+        via={name: _number(env, asked, 0, 1, 65_535) for name, asked in VIA.items() if env.get(asked)},
         passed_on={name: value for name, value in env.items() if name.startswith("ERP_")},
     )
-
-
-def _via(name: str) -> str:
-    return f"ERP_VIA_{name.upper().replace('-', '_')}"
 
 
 def _ports(env: Mapping[str, str], instances: int) -> dict[str, int]:

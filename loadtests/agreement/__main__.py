@@ -53,7 +53,7 @@ def agreement(
     if unknown:
         raise typer.BadParameter(f"no such measurement: {', '.join(unknown)}", param_hint="--only")
     chosen = {name: measure for name, measure in MEASURES.items() if not only or name in only}
-    out = Console()
+    out = Console(width=None if sys.stdout.isatty() else 150)
     try:
         with running_fleet() if running else own_fleet(ALL_LIMITS, "agreement", None, port_base) as fleet:
             report = uvloop.run(_measured(fleet, chosen, out))

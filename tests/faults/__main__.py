@@ -61,7 +61,7 @@ def chaos(
     if planted and planted not in PLANTED:
         raise typer.BadParameter(f"no such defect: {planted}", param_hint="--planted")
     chosen = [one for one in SCENARIOS if not only or one.name in only]
-    out = Console()
+    out = Console(width=None if sys.stdout.isatty() else 150)
     verdicts = asyncio.run(_run(chosen, seed, seconds, planted, out))
     out.print(table(verdicts))
     report = Report(datetime.now(UTC).isoformat(timespec="seconds"), _revision(), seed, seconds, tuple(verdicts))

@@ -13,6 +13,7 @@ import psycopg
 from redis import Redis
 
 from deploy.local.descendants import children_of
+from deploy.local.options import VIA
 from deploy.local.ports import free_port
 from tests.faults.proxy import Faulty, start_proxy
 from tests.faults.verdict import Check
@@ -165,8 +166,8 @@ async def until(fact: Callable[[], bool], within: float, what: str) -> float:
 @contextlib.asynccontextmanager
 async def staged(seed: int, seconds: float) -> AsyncIterator[Stage]:
     """A fleet of its own with a proxy before each Redis, ended at the end."""
-    ports = {name: free_port() for name in ("redis-core", "redis-cache")}
-    via = {f"ERP_VIA_{name.upper().replace('-', '_')}": str(port) for name, port in ports.items()}
+    ports = {name: free_port() for name in VIA}
+    via = {VIA[name]: str(port) for name, port in ports.items()}
     with local_fleet(SETTINGS | via) as fleet:
         plan = fleet.plan
         targets = {server.name: server.port for server in (plan.core, plan.cache)}

@@ -82,6 +82,22 @@ async def test_a_commit_no_standby_confirms_is_unknown_and_its_repeat_has_one_ef
     assert await count(database, caller) == 1
 
 
+async def test_a_repeat_is_not_answered_while_no_standby_has_what_it_repeats(
+    services: Services, database: TenantDatabase, newcomer: Newcomer
+) -> None:
+    """The first try is in the primary's tables by then; its answer would promise what the primary's loss undoes."""
+    caller = await newcomer()
+    key = Idempotency("a-key-of-sixteen", b"a" * 32)
+    impatient = database.bounded(Bounds(commit_wait=500), 10.0)
+    with frozen_standbys(services):
+        for _ in range(2):
+            with pytest.raises(OutcomeUnknown):
+                await impatient.answer(caller, insert, encode, key)
+    answer = await database.answer(caller, insert, encode, key)
+    assert (answer.status, answer.replayed) == (201, True)
+    assert await count(database, caller) == 1
+
+
 async def test_a_cancelled_wait_for_a_standby_is_no_success(
     services: Services, database: TenantDatabase, pool: Pool, newcomer: Newcomer
 ) -> None:
