@@ -183,9 +183,8 @@ def _row_answer(line: bytes) -> RowAnswer:
 def _problem(reply: httpx.Response) -> ApiProblem:
     try:
         problem = reply.json()
-        where = f" at {problem['pointer']}" if problem.get("pointer") else ""
-        return ApiProblem(
-            f"{reply.status_code} {problem.get('code')}{where}: {problem.get('detail')}", problem.get("line")
-        )
     except ValueError:
         return ApiProblem(f"{reply.status_code} {reply.text[:200]}")
+    where = f" at {problem['pointer']}" if problem.get("pointer") else ""
+    text = f"{reply.status_code} {problem.get('code')}{where}: {problem.get('detail')}"
+    return ApiProblem(text, problem.get("line"))
