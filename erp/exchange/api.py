@@ -24,7 +24,11 @@ KeyedRow = tuple[str, dict[str, Any] | msgspec.Raw]
 
 
 class ApiProblem(RuntimeError):
-    """The service refused a request; the text is its problem document in one line."""
+    """The service refused a request; the text is its problem document in one line. `line`: of a stream, from 1."""
+
+    def __init__(self, text: str, line: int | None = None) -> None:
+        super().__init__(text)
+        self.line = line
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +105,21 @@ class Api:
         ]
 
     async def bulk_together(self, resource: str, rows: Sequence[KeyedRow]) -> list[RowAnswer]:
-        """Book all rows in one transaction or none. Raises ApiProblem, which names the line that was refused.
+        """Book all rows in one transaction or none. Raises ApiProblem, which names the row that was refused.
 
         What was booked is found again, not booked again: the same rows have the same Idempotency-Key.
         """
         body = _lines(rows)
         key = f"bulk:{resource}:{sha256(body).hexdigest()}"
-        reply = await self._reply(
-            "POST", f"/v1/bulk/{resource}", params={"mode": "atomic"}, content=body,
-            headers={**_NDJSON, "Idempotency-Key": key},
-        )  # fmt: skip
+        try:
+            reply = await self._reply(
+                "POST", f"/v1/bulk/{resource}", params={"mode": "atomic"}, content=body,
+                headers={**_NDJSON, "Idempotency-Key": key},
+            )  # fmt: skip
+        except ApiProblem as problem:
+            if problem.line is None:
+                raise
+            raise ApiProblem(f"{resource} {rows[problem.line - 1][0]}: {problem}", problem.line) from problem
         return _row_answers(reply)
 
     async def _send(self, resource: str, rows: Sequence[KeyedRow]) -> list[RowAnswer]:
@@ -122,7 +131,7 @@ class Api:
             await asyncio.sleep(min(float(reply.headers.get("Retry-After", 1)), 30.0))
             return []
         if reply.status_code != 200:
-            raise ApiProblem(_one_line(reply))
+            raise _problem(reply)
         return _row_answers(reply)
 
     async def _call(self, method: str, path: str, **arguments: Any) -> Any:
@@ -142,7 +151,7 @@ class Api:
                 await asyncio.sleep(min(float(reply.headers.get("Retry-After", 1)), 30.0))
                 continue
             if reply.is_error:
-                raise ApiProblem(_one_line(reply))
+                raise _problem(reply)
             return reply
         raise ApiProblem(f"{path}: no answer")
 
@@ -171,9 +180,11 @@ def _row_answer(line: bytes) -> RowAnswer:
     return RowAnswer(found["key"] or "", found.get("id"), found.get("problem"), found.get("replayed", False))
 
 
-def _one_line(reply: httpx.Response) -> str:
+def _problem(reply: httpx.Response) -> ApiProblem:
     try:
         problem = reply.json()
-        return f"{reply.status_code} {problem.get('code')}: {problem.get('detail')}"
     except ValueError:
-        return f"{reply.status_code} {reply.text[:200]}"
+        return ApiProblem(f"{reply.status_code} {reply.text[:200]}")
+    where = f" at {problem['pointer']}" if problem.get("pointer") else ""
+    text = f"{reply.status_code} {problem.get('code')}{where}: {problem.get('detail')}"
+    return ApiProblem(text, problem.get("line"))
