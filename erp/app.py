@@ -3,7 +3,6 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import version as package_version
 from typing import Any, Final
 
 from db.consistency import TokenCodec
@@ -20,6 +19,7 @@ from erp.http.commands import Command
 from erp.http.entry import Limits
 from erp.http.gate import Gate, GatePolicy
 from erp.http.services import Services
+from erp.instance import VERSION, instance_of
 from erp.intercompany import routes as intercompany
 from erp.inventory import routes as inventory
 from erp.invoicing import routes as invoicing
@@ -50,8 +50,6 @@ from tenancy.limit_keys import (
     USER_PER_MINUTE,
 )
 
-VERSION: Final = package_version("erp-backend")
-
 SLICES: Final = (
     tenants, parties, catalog, pricing, accounting, inventory, invoicing, payments, sales, purchasing,
     intercompany, jobs, imports, reporting, audit, configuration_routes, cache_routes, locks_routes,
@@ -75,6 +73,7 @@ def build_app(settings: Settings) -> Gate:
     """An application on the given settings; it connects when its lifespan begins."""
     runtime = build_runtime(settings)
     readiness, liveness, usage = Readiness(), Liveness(), KeyUsage(runtime.primary, placed=runtime.placed.pools)
+    instance = instance_of(settings, runtime.configuration_watch, readiness)
     services = Services(
         database=runtime.database,
         identity=runtime.identity,
@@ -91,6 +90,7 @@ def build_app(settings: Settings) -> Gate:
         two_phase=runtime.two_phase,
         usage=usage,
         configuration=runtime.configuration,
+        instance=instance,
     )
 
     @asynccontextmanager
@@ -100,10 +100,12 @@ def build_app(settings: Settings) -> Gate:
         liveness.start()
         readiness.start()
         usage.start()
+        await instance.start()
         try:
             yield
         finally:
             readiness.drain()
+            await instance.close()
             liveness.stop()
             if metrics is not None:
                 metrics.close()

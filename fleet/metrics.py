@@ -192,6 +192,18 @@ instance_coordination_messages_total = counter(
     "instance_coordination_messages_total", "Messages between instances", _kind,
     label("direction", "sent", "received"),
 )  # fmt: skip
+instance_request_duration_seconds = histogram(
+    "instance_request_duration_seconds", "One instance asking another, answered or not",
+    label("outcome", "answered", "refused", "unreachable", "timeout"), buckets=_FAST,
+)  # fmt: skip
+instance_heartbeats_total = counter(
+    "instance_heartbeats_total", "Heartbeats of this process to the registry", label("outcome", "sent", "failed")
+)
+#: From the leading coordinator; `lost`: gone without a farewell.
+fleet_instances = gauge("fleet_instances", "Instances the registry shows", label("role"))
+fleet_instances_lost_total = counter(
+    "fleet_instances_lost_total", "Instances that fell silent without a farewell", label("role")
+)
 leader_election_attempts_total = counter(
     "leader_election_attempts_total", "Attempts to take or keep the lead",
     label("outcome", "won", "renewed", "lost", "refused", "failed"),
@@ -240,6 +252,7 @@ GCCollector(registry=REGISTRY)
 
 watch_pool = _pools.watch
 unwatch_pool = _pools.unwatch
+pool_stats = _pools.stats
 
 
 def observe_request(route: str, method: str, status: int, seconds: float) -> None:

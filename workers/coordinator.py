@@ -7,10 +7,8 @@ the process: it waits, answers its probes and says so in its metrics.
 
 import asyncio
 import contextlib
-import secrets
 import signal
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
 import uvloop
 from redis.asyncio import Redis
@@ -19,11 +17,15 @@ from db.pool import Pool
 from db.redis import connect
 from db.two_phase import MAIN
 from erp.configured import configuration_watch
+from erp.instance import VERSION, about_process, instance_of
 from erp.placed import build_two_phase
 from erp.settings import Settings, load_settings
 from fleet.configuration.snapshot import retire, use
 from fleet.exposition import start_metrics_server
 from fleet.health import Liveness, Readiness
+from fleet.instances.envelope import role_address
+from fleet.instances.instance import Instance
+from fleet.leader.store import LEAD, MOVED
 from fleet.logging import configure_logging, get_logger
 from fleet.metrics import build_info, unwatch_pool, watch_pool
 from fleet.tracing import configure_tracing
@@ -32,7 +34,7 @@ from workers.broker import JobBroker
 from workers.cache_repair import CacheRepair
 from workers.dispatch import Dispatcher
 from workers.gauges import Gauges
-from workers.lease import Lease
+from workers.lease import Ending, Lease
 from workers.loops import OUTAGES, Loop
 from workers.recovery import InDoubt
 from workers.relay import Relay
@@ -43,7 +45,6 @@ log = get_logger("workers.coordinator")
 
 #: How long passes under way may take when the lead is handed over; they are short.
 _PATIENCE = 5.0
-LEAD = "coordinator"
 #: Seconds between two passes of the relay and the dispatcher while there is work: what comes meanwhile is one batch.
 _BUSY = 0.05
 
@@ -73,17 +74,32 @@ class Coordinator:
         self._lease = lease
         self._gauges = Gauges(platform) if gauges is None else gauges
         self._redis = redis
-        self._dispatcher = Dispatcher(platform, broker, settings, database)
+        self._dispatcher = Dispatcher(platform, broker, settings, database, hold=lease.hold)
+        self._aside = False
+        #: Something about the lead may have changed: look at once, not when the next look is due.
+        self._nudged = asyncio.Event()
+        #: Called when the lead was given up, so that others need not wait for their next look.
+        self.vacated: Callable[[], Awaitable[None]] = _nobody_waits
 
     async def run(self, ending: asyncio.Event) -> None:
         """Until `ending` is set."""
         while not ending.is_set():
-            if await self._took_lead():
+            self._nudged.clear()
+            if not self._aside and await self._took_lead():
                 log.warning("leads", term=self._lease.term)
                 await self._lead(ending)
                 log.warning("leads no more", term=self._lease.term)
             else:
-                await _either(ending, self._settings.lease_retry)
+                await _first(ending, self._nudged, self._settings.lease_retry)
+
+    def nudge(self) -> None:
+        """Look now whether the lead is to be had, or still held."""
+        self._nudged.set()
+
+    def stand_aside(self, aside: bool) -> None:
+        """Give the lead up and do not ask for it, or ask again."""
+        self._aside = aside
+        self._nudged.set()
 
     async def _took_lead(self) -> bool:
         try:
@@ -104,13 +120,16 @@ class Coordinator:
             if self._in_doubt is not None:
                 self._in_doubt.forget()
             if self._lease.held:
+                why: Ending = "drained" if self._aside else "stopped"
                 with contextlib.suppress(*OUTAGES):
-                    await self._lease.give_up()
+                    await self._lease.give_up(why)
+                await self.vacated()
 
     async def _keep_lead(self, ending: asyncio.Event) -> None:
-        """Renew in time. Returns when told to end or when the lease is lost or can no longer be trusted."""
+        """Renew in time. Returns when told to end or to stand aside, or when the lease is lost or not to be trusted."""
         pause = self._settings.lease_renewal
-        while not await _either(ending, pause):
+        while not await _first(ending, self._nudged, pause) and not self._aside:
+            self._nudged.clear()
             pause = self._settings.lease_renewal
             try:
                 if not await self._lease.renew():
@@ -128,7 +147,7 @@ class Coordinator:
         dispatching = Loop("dispatch", self._dispatcher.enqueue, settings.dispatch_poll, busy=_BUSY)
         relay = Relay(
             self._platform, self._redis, batch=settings.relay_batch, stream_length=settings.stream_length,
-            on_jobs=dispatching.wake.set, published=self._repair.ended,
+            on_jobs=dispatching.wake.set, published=self._repair.ended, hold=self._lease.hold,
         )  # fmt: skip
 
         async def publish() -> bool:
@@ -149,8 +168,13 @@ class Coordinator:
             Loop("gauges", self._gauges.measure, settings.gauges_poll),
         ]
         if self._in_doubt is not None:
-            loops.append(Loop("two-phase", self._in_doubt.resolve, settings.two_phase_poll))
+            loops.append(Loop("two-phase", self._resolve, settings.two_phase_poll))
         return loops
+
+    async def _resolve(self) -> bool:
+        assert self._in_doubt is not None
+        await self._lease.check()
+        return await self._in_doubt.resolve()
 
 
 class PlacedCoordinators:
@@ -186,25 +210,56 @@ class PlacedCoordinators:
             unwatch_pool(pool.name)
             await pool.close()
 
-    def runs(self, tasks: tuple[Task, ...], ending: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
+    def coordinators(self, tasks: tuple[Task, ...]) -> list[Coordinator]:
         settings = self._worker_settings
         return [
             Coordinator(
                 platform, self._redis, self._broker,
                 Lease(platform, LEAD, self._holder, ttl=settings.lease_ttl, told=False),
                 settings, tasks, gauges=Gauges(), database=name, repair=self._repair,
-            ).run(ending)
+            )
             for name, platform in self._platforms.items()
         ]  # fmt: skip
 
 
-async def _either(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for the event at most so long; whether it came."""
+async def _nobody_waits() -> None:
+    """Nobody is told; the others ask by themselves soon."""
+
+
+async def _first(ending: asyncio.Event, nudged: asyncio.Event, seconds: float) -> bool:
+    """Wait for either at most so long; whether `ending` is set."""
+    waits = [asyncio.ensure_future(event.wait()) for event in (ending, nudged)]
     try:
-        async with asyncio.timeout(seconds):
-            return await event.wait()
-    except TimeoutError:
-        return False
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+    return ending.is_set()
+
+
+class Candidates:
+    """The coordinators of a process as one: told of the lead by the instance they are part of."""
+
+    def __init__(self, coordinators: Sequence[Coordinator]) -> None:
+        self._coordinators = coordinators
+
+    def join(self, instance: Instance) -> None:
+        """Hear when the lead may have moved, and say so when one of them gives it up."""
+
+        async def vacated() -> None:
+            await instance.bus.tell(role_address(instance.about.role), MOVED)
+
+        instance.bus.on(MOVED, lambda body: self.nudge())
+        for one in self._coordinators:
+            one.vacated = vacated
+
+    def nudge(self) -> None:
+        for one in self._coordinators:
+            one.nudge()
+
+    def stand_aside(self, aside: bool) -> None:
+        for one in self._coordinators:
+            one.stand_aside(aside)
 
 
 async def _stop(
@@ -230,7 +285,7 @@ async def coordinate(
     metrics = start_metrics_server(
         settings.metrics_port, address=settings.metrics_address, live=liveness.alive, ready=readiness.ready
     )
-    build_info.at("", settings.role).set(1)
+    build_info.at(VERSION, settings.role).set(1)
     tracing = configure_tracing(settings.otlp_endpoint, f"erp-{settings.role}", settings.instance)
     pool = Pool(
         settings.platform_url, name="platform", size=6, wait=settings.pool_wait,
@@ -240,25 +295,31 @@ async def coordinate(
     watch_pool(pool.name, pool.stats)
     redis = connect(settings.redis_queue_url, timeout=2.0)
     platform = PlatformDatabase(pool)
-    # A name of its own for every start: a process that comes back is not the one that was killed.
-    holder = f"{settings.instance}:{secrets.token_hex(4)}"
-    lease = Lease(platform, LEAD, holder, ttl=worker_settings.lease_ttl)
     broker = JobBroker(settings.redis_queue_url, worker_settings)
     two_phase = build_two_phase(settings)
     await two_phase.open()
     in_doubt = InDoubt(two_phase, grace=worker_settings.two_phase_grace)
     repair = CacheRepair.over(settings.redis_cache_url)
-    placed = PlacedCoordinators(settings, worker_settings, redis, broker, holder, repair)
+    # A name of its own for every start: a process that comes back is not the one that was killed.
+    about = about_process(settings)
+    lease = Lease(platform, LEAD, about.id, ttl=worker_settings.lease_ttl)
+    placed = PlacedCoordinators(settings, worker_settings, redis, broker, about.id, repair)
     await placed.open()
     watch = configuration_watch(settings, pool, placed.pools)
     use(watch.configuration)
     await watch.start()
     gauges = Gauges(platform, *placed.platforms)
     first = Coordinator(platform, redis, broker, lease, worker_settings, tasks, in_doubt, gauges, repair=repair)
+    everyone = [first, *placed.coordinators(tasks)]
+    candidates = Candidates(everyone)
+    instance = instance_of(settings, watch, readiness, about=about, draining=candidates.stand_aside)
+    candidates.join(instance)
     readiness.start()
+    await instance.start()
     try:
-        await asyncio.gather(first.run(ending), *placed.runs(tasks, ending))
+        await asyncio.gather(*(one.run(ending) for one in everyone))
     finally:
+        await instance.close()
         retire(watch.configuration)
         await watch.close()
         await placed.close()
