@@ -25,7 +25,15 @@ from erp.inventory import routes as inventory
 from erp.invoicing import routes as invoicing
 from erp.jobs import routes as jobs
 from erp.kernel.paging import CursorCodec
-from erp.operations import cache_routes, configuration_routes, locks_routes, two_phase_routes
+from erp.operations import (
+    cache_routes,
+    configuration_routes,
+    features_routes,
+    instances_routes,
+    leader_routes,
+    locks_routes,
+    two_phase_routes,
+)
 from erp.parties import routes as parties
 from erp.payments import routes as payments
 from erp.pricing import routes as pricing
@@ -53,7 +61,7 @@ from tenancy.limit_keys import (
 SLICES: Final = (
     tenants, parties, catalog, pricing, accounting, inventory, invoicing, payments, sales, purchasing,
     intercompany, jobs, imports, reporting, audit, configuration_routes, cache_routes, locks_routes,
-    two_phase_routes, fulfilment,
+    two_phase_routes, fulfilment, instances_routes, leader_routes, features_routes,
 )  # fmt: skip
 COMMANDS: Final[tuple[Command, ...]] = tuple(command for module in SLICES for command in module.COMMANDS)
 

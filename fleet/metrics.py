@@ -210,6 +210,7 @@ leader_election_attempts_total = counter(
 )  # fmt: skip
 leader = plain_gauge("leader", "1 while this process leads the fleet")
 leader_term = plain_gauge("leader_term", "The term of the lead as this process knows it")
+leader_transfers_total = plain_counter("leader_transfers_total", "Leads handed over by an operator")
 #: `outcome`: done, failed, skipped (another instance had the slot, or the policy says so).
 scheduled_runs_total = counter(
     "scheduled_runs_total", "Runs of scheduled tasks", label("task"), label("outcome", "done", "failed", "skipped")

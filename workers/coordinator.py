@@ -23,15 +23,14 @@ from erp.settings import Settings, load_settings
 from fleet.configuration.snapshot import retire, use
 from fleet.exposition import start_metrics_server
 from fleet.health import Liveness, Readiness
-from fleet.instances.envelope import role_address
-from fleet.instances.instance import Instance
-from fleet.leader.store import LEAD, MOVED
+from fleet.leader.store import LEAD
 from fleet.logging import configure_logging, get_logger
 from fleet.metrics import build_info, unwatch_pool, watch_pool
 from fleet.tracing import configure_tracing
 from tenancy.platform import PlatformDatabase
 from workers.broker import JobBroker
 from workers.cache_repair import CacheRepair
+from workers.candidates import Candidates, first_of, nobody_waits
 from workers.dispatch import Dispatcher
 from workers.gauges import Gauges
 from workers.lease import Ending, Lease
@@ -79,7 +78,7 @@ class Coordinator:
         #: Something about the lead may have changed: look at once, not when the next look is due.
         self._nudged = asyncio.Event()
         #: Called when the lead was given up, so that others need not wait for their next look.
-        self.vacated: Callable[[], Awaitable[None]] = _nobody_waits
+        self.vacated: Callable[[], Awaitable[None]] = nobody_waits
 
     async def run(self, ending: asyncio.Event) -> None:
         """Until `ending` is set."""
@@ -90,7 +89,7 @@ class Coordinator:
                 await self._lead(ending)
                 log.warning("leads no more", term=self._lease.term)
             else:
-                await _first(ending, self._nudged, self._settings.lease_retry)
+                await first_of(ending, self._nudged, self._settings.lease_retry)
 
     def nudge(self) -> None:
         """Look now whether the lead is to be had, or still held."""
@@ -126,9 +125,9 @@ class Coordinator:
                 await self.vacated()
 
     async def _keep_lead(self, ending: asyncio.Event) -> None:
-        """Renew in time. Returns when told to end or to stand aside, or when the lease is lost or not to be trusted."""
+        """Renew in time. Returns when told to end or stand aside, or when the lease is lost or not to be trusted."""
         pause = self._settings.lease_renewal
-        while not await _first(ending, self._nudged, pause) and not self._aside:
+        while not await first_of(ending, self._nudged, pause) and not self._aside:
             self._nudged.clear()
             pause = self._settings.lease_renewal
             try:
@@ -220,46 +219,6 @@ class PlacedCoordinators:
             )
             for name, platform in self._platforms.items()
         ]  # fmt: skip
-
-
-async def _nobody_waits() -> None:
-    """Nobody is told; the others ask by themselves soon."""
-
-
-async def _first(ending: asyncio.Event, nudged: asyncio.Event, seconds: float) -> bool:
-    """Wait for either at most so long; whether `ending` is set."""
-    waits = [asyncio.ensure_future(event.wait()) for event in (ending, nudged)]
-    try:
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
-    return ending.is_set()
-
-
-class Candidates:
-    """The coordinators of a process as one: told of the lead by the instance they are part of."""
-
-    def __init__(self, coordinators: Sequence[Coordinator]) -> None:
-        self._coordinators = coordinators
-
-    def join(self, instance: Instance) -> None:
-        """Hear when the lead may have moved, and say so when one of them gives it up."""
-
-        async def vacated() -> None:
-            await instance.bus.tell(role_address(instance.about.role), MOVED)
-
-        instance.bus.on(MOVED, lambda body: self.nudge())
-        for one in self._coordinators:
-            one.vacated = vacated
-
-    def nudge(self) -> None:
-        for one in self._coordinators:
-            one.nudge()
-
-    def stand_aside(self, aside: bool) -> None:
-        for one in self._coordinators:
-            one.stand_aside(aside)
 
 
 async def _stop(

@@ -13,7 +13,7 @@ from fleet.logging import get_logger
 
 log = get_logger("workers.loops")
 
-#: PostgreSQL or Redis is away or busy, or the lead is lost: expected, worth a line when it begins and one when it ends.
+#: PostgreSQL or Redis is away or busy, or the lead is lost: expected, worth a line when it begins and when it ends.
 OUTAGES = (psycopg.OperationalError, DomainError, RedisError, OSError, TimeoutError, Deposed)
 
 _FIRST_PAUSE = 0.2

@@ -93,7 +93,8 @@ class Bus:
             instance_request_duration_seconds.at(outcome).observe(time.perf_counter() - began)
         if reply.refusal:
             raise InstanceRefused(f"{instance_id}: {reply.refusal}", instance=instance_id)
-        return reply.body
+        found: Body = reply.body
+        return found
 
     async def ask_all(
         self, instance_ids: Iterable[str], kind: str, body: Body | None = None, *, timeout: float = 2.0

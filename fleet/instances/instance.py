@@ -204,9 +204,10 @@ class Instance:
 def _state(reasons: list[str]) -> State:
     if not reasons:
         return "ready"
-    for state in ("draining", "starting"):
+    states: tuple[State, ...] = ("draining", "starting")
+    for state in states:
         if state in reasons:
-            return state  # type: ignore[return-value]  # a loop over two of them
+            return state
     return "not_ready"
 
 
