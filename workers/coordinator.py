@@ -37,6 +37,7 @@ from workers.lease import Ending, Lease
 from workers.loops import OUTAGES, Loop
 from workers.recovery import InDoubt
 from workers.relay import Relay
+from workers.roll_call import RollCall
 from workers.schedule import TASKS, Schedule, Task
 from workers.settings import WorkerSettings, load_worker_settings
 
@@ -74,6 +75,8 @@ class Coordinator:
         self._gauges = Gauges(platform) if gauges is None else gauges
         self._redis = redis
         self._dispatcher = Dispatcher(platform, broker, settings, database, hold=lease.hold)
+        #: For one coordinator of a process, which then looks who lives while it leads.
+        self.roll_call: RollCall | None = None
         self._aside = False
         #: Something about the lead may have changed: look at once, not when the next look is due.
         self._nudged = asyncio.Event()
@@ -116,6 +119,8 @@ class Coordinator:
         finally:
             await _stop(loops, tasks, over, patience=_PATIENCE if self._lease.held else 0.0)
             self._gauges.forget()
+            if self.roll_call is not None:
+                self.roll_call.forget()
             if self._in_doubt is not None:
                 self._in_doubt.forget()
             if self._lease.held:
@@ -166,6 +171,8 @@ class Coordinator:
             Loop("schedule", tick, 1.0),
             Loop("gauges", self._gauges.measure, settings.gauges_poll),
         ]
+        if self.roll_call is not None:
+            loops.append(Loop("roll-call", self.roll_call.look, settings.gauges_poll))
         if self._in_doubt is not None:
             loops.append(Loop("two-phase", self._resolve, settings.two_phase_poll))
         return loops
@@ -273,6 +280,7 @@ async def coordinate(
     candidates = Candidates(everyone)
     instance = instance_of(settings, watch, readiness, about=about, draining=candidates.stand_aside)
     candidates.join(instance)
+    first.roll_call = RollCall(instance.registry, instance.bus)
     readiness.start()
     await instance.start()
     try:
