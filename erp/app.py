@@ -81,7 +81,6 @@ def build_app(settings: Settings) -> Gate:
     """An application on the given settings; it connects when its lifespan begins."""
     runtime = build_runtime(settings)
     readiness, liveness, usage = Readiness(), Liveness(), KeyUsage(runtime.primary, placed=runtime.placed.pools)
-    instance = instance_of(settings, runtime.configuration_watch, readiness)
     services = Services(
         database=runtime.database,
         identity=runtime.identity,
@@ -98,7 +97,7 @@ def build_app(settings: Settings) -> Gate:
         two_phase=runtime.two_phase,
         usage=usage,
         configuration=runtime.configuration,
-        instance=instance,
+        instance=instance_of(settings, runtime.configuration_watch, readiness),
     )
 
     @asynccontextmanager
@@ -108,12 +107,11 @@ def build_app(settings: Settings) -> Gate:
         liveness.start()
         readiness.start()
         usage.start()
-        await instance.start()
         try:
-            yield
+            async with services.instance:
+                yield
         finally:
             readiness.drain()
-            await instance.close()
             liveness.stop()
             if metrics is not None:
                 metrics.close()

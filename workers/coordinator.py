@@ -242,6 +242,16 @@ async def _stop(
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def _platform_pool(settings: Settings) -> Pool:
+    pool = Pool(
+        settings.platform_url, name="platform", size=6, wait=settings.pool_wait,
+        prepared=settings.prepared_statements, application=settings.instance,
+    )  # fmt: skip
+    await pool.open()
+    watch_pool(pool.name, pool.stats)
+    return pool
+
+
 async def coordinate(
     settings: Settings, worker_settings: WorkerSettings, ending: asyncio.Event, tasks: tuple[Task, ...] = TASKS
 ) -> None:
@@ -253,12 +263,7 @@ async def coordinate(
     )
     build_info.at(VERSION, settings.role).set(1)
     tracing = configure_tracing(settings.otlp_endpoint, f"erp-{settings.role}", settings.instance)
-    pool = Pool(
-        settings.platform_url, name="platform", size=6, wait=settings.pool_wait,
-        prepared=settings.prepared_statements, application=settings.instance,
-    )  # fmt: skip
-    await pool.open()
-    watch_pool(pool.name, pool.stats)
+    pool = await _platform_pool(settings)
     redis = connect(settings.redis_queue_url, timeout=2.0)
     platform = PlatformDatabase(pool)
     broker = JobBroker(settings.redis_queue_url, worker_settings)
@@ -282,11 +287,10 @@ async def coordinate(
     candidates.join(instance)
     first.roll_call = RollCall(instance.registry, instance.bus)
     readiness.start()
-    await instance.start()
     try:
-        await asyncio.gather(*(one.run(ending) for one in everyone))
+        async with instance:
+            await asyncio.gather(*(one.run(ending) for one in everyone))
     finally:
-        await instance.close()
         retire(watch.configuration)
         await watch.close()
         await placed.close()

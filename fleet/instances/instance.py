@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -100,6 +100,13 @@ class Instance:
         await self.bus.close()
         await self._channel.close()
         await self._redis.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     def condition(self) -> Condition:
         reasons = self._hooks.readiness.reasons()

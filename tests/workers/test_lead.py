@@ -41,7 +41,7 @@ def begun(tables: Tables) -> Any:
 
 def terms(tables: Tables, begun: Any) -> list[tuple[Any, ...]]:
     """(term, name of the holder, why it ended), the oldest first."""
-    found = tables.rows(f"{TERMS} ORDER BY since", t=begun)
+    found = tables.rows(TERMS, t=begun)
     return [(row["term"], row["holder"].partition(":")[0], row["ended"]) for row in found]
 
 
