@@ -80,25 +80,8 @@ def create_app() -> Gate:
 def build_app(settings: Settings) -> Gate:
     """An application on the given settings; it connects when its lifespan begins."""
     runtime = build_runtime(settings)
-    readiness, liveness, usage = Readiness(), Liveness(), KeyUsage(runtime.primary, placed=runtime.placed.pools)
-    services = Services(
-        database=runtime.database,
-        identity=runtime.identity,
-        gatekeeper=runtime.gatekeeper,
-        locks=runtime.locks,
-        cache=runtime.cache,
-        tokens=TokenCodec(settings.token_secret),
-        cursors=CursorCodec(settings.token_secret),
-        health=_health(settings, runtime),
-        liveness=liveness,
-        readiness=readiness,
-        platform=runtime.platform,
-        platforms=runtime.platforms,
-        two_phase=runtime.two_phase,
-        usage=usage,
-        configuration=runtime.configuration,
-        instance=instance_of(settings, runtime.configuration_watch, readiness),
-    )
+    services = _services(settings, runtime)
+    readiness, liveness, usage = services.readiness, services.liveness, services.usage
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
@@ -129,6 +112,28 @@ def build_app(settings: Settings) -> Gate:
     )
     _follow_limits(gate, runtime.configuration)
     return gate
+
+
+def _services(settings: Settings, runtime: Runtime) -> Services:
+    readiness = Readiness()
+    return Services(
+        database=runtime.database,
+        identity=runtime.identity,
+        gatekeeper=runtime.gatekeeper,
+        locks=runtime.locks,
+        cache=runtime.cache,
+        tokens=TokenCodec(settings.token_secret),
+        cursors=CursorCodec(settings.token_secret),
+        health=_health(settings, runtime),
+        liveness=Liveness(),
+        readiness=readiness,
+        platform=runtime.platform,
+        platforms=runtime.platforms,
+        two_phase=runtime.two_phase,
+        usage=KeyUsage(runtime.primary, placed=runtime.placed.pools),
+        configuration=runtime.configuration,
+        instance=instance_of(settings, runtime.configuration_watch, readiness),
+    )
 
 
 def _follow_limits(gate: Gate, configuration: Configuration) -> None:

@@ -271,7 +271,6 @@ async def coordinate(
     await two_phase.open()
     in_doubt = InDoubt(two_phase, grace=worker_settings.two_phase_grace)
     repair = CacheRepair.over(settings.redis_cache_url)
-    # A name of its own for every start: a process that comes back is not the one that was killed.
     about = about_process(settings)
     lease = Lease(platform, LEAD, about.id, ttl=worker_settings.lease_ttl)
     placed = PlacedCoordinators(settings, worker_settings, redis, broker, about.id, repair)
