@@ -53,7 +53,7 @@ class InstanceUnreachable(DomainError):
 
     code = "instance-unreachable"
     title = "The instance cannot be reached"
-    status = 503
+    status = 409
     retryable = True
 
 
@@ -64,8 +64,8 @@ class InstanceSilent(DomainError):
     """
 
     code = "instance-silent"
-    title = "The instance did not answer in time"
-    status = 504
+    title = "The instance gave no answer in time"
+    status = 409
     retryable = True
 
 

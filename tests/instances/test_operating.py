@@ -126,7 +126,7 @@ async def test_a_lost_instance_cannot_be_told_and_nobody_waits_long(
 
         async def deaf() -> bool:
             reply = await operator.post("/v1/instances/test-lost/diagnostics", json={})
-            return bool(reply.status_code == 503 and reply.json()["code"] == "instance-unreachable")
+            return bool(reply.status_code == 409 and reply.json()["code"] == "instance-unreachable")
 
         began = time.monotonic()
         await until(deaf)
