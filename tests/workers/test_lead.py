@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from redis import Redis
 
@@ -14,6 +15,7 @@ from db.redis import connect
 from deploy.local.processes import Running
 from fleet.leader.deposed import Deposed
 from tenancy.platform import PlatformDatabase
+from tests.instances.conftest import Fleet
 from tests.services import Services
 from tests.workers.conftest import Enqueue, Newcomer, Processes, Tables, signal_group
 from workers.broker import JobBroker
@@ -212,6 +214,26 @@ async def test_an_offered_lead_is_for_the_one_it_was_offered_to_until_its_time_i
 async def transfer(operator: httpx.AsyncClient, **body: Any) -> httpx.Response:
     headers = {"Idempotency-Key": uuid.uuid4().hex}
     return await operator.post("/v1/leader/transfer", json={"reason": "For a test", **body}, headers=headers)
+
+
+async def test_of_eight_who_hand_over_the_same_term_one_does(
+    platform: PlatformDatabase, tables: Tables, operator: httpx.AsyncClient, services: Services, begun: Any
+) -> None:
+    """All of them are held up at the same place, so that they go on together."""
+    fleet = Fleet(services.redis_sessions_url)
+    await fleet.join("coordinator")
+    lease = Lease(platform, "coordinator", "leading:0", ttl=30)
+    assert await lease.take()
+    with psycopg.connect(services.superuser_url) as holding:
+        holding.execute("SELECT FROM leases FOR UPDATE")
+        asked = [asyncio.create_task(transfer(operator)) for _ in range(8)]
+        waiting = "SELECT count(*) = 8 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'erp_app'"
+        await tables.until(waiting, seconds=10)
+    answers = await asyncio.gather(*asked)
+    assert sorted(answer.status_code for answer in answers) == [200] + [409] * 7, [one.text for one in answers]
+    assert terms(tables, begun) == [(1, "leading", "transferred")]
+    assert not await lease.renew()
+    await fleet.end()
 
 
 async def both_ready(operator: httpx.AsyncClient, *running: Running) -> None:
