@@ -227,7 +227,7 @@ async def test_of_eight_who_hand_over_the_same_term_one_does(
     with psycopg.connect(services.superuser_url) as holding:
         holding.execute("SELECT FROM leases FOR UPDATE")
         asked = [asyncio.create_task(transfer(operator)) for _ in range(8)]
-        waiting = "SELECT count(*) = 8 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'erp_app'"
+        waiting = "SELECT count(*) >= 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'erp_app'"
         await tables.until(waiting, seconds=10)
     answers = await asyncio.gather(*asked)
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 7, [one.text for one in answers]
