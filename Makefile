@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 
 .PHONY: help
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: run-environment ## install what is missing, start the whole fleet, let two tenants trade, report
@@ -28,6 +28,10 @@ status: ## show every process of the fleet
 test: dev-environment ## run all tests on real servers that the tests start themselves
 	@$(PYTHON) -m pytest
 
+.PHONY: chaos
+chaos: dev-environment ## break a fleet fault by fault under load, print promise, fault, measured, verdict
+	@$(PYTHON) -m tests.faults
+
 .PHONY: truth
 truth: dev-environment ## book three months of a real wholesaler and compare to the penny (needs the data)
 	@$(PYTHON) -m pytest tests/truth -m truth
@@ -42,6 +46,11 @@ lint: dev-environment ## ruff, mypy --strict, import-linter
 .PHONY: bench
 bench: dev-environment ## measure the fleet beside the bare limits of its parts
 	@$(PYTHON) -m loadtests.bench
+	@$(PYTHON) -m loadtests.agreement
+
+.PHONY: bench-agreement
+bench-agreement: dev-environment ## only locks, cache, events, sagas, two-phase commit and jobs beside their bare limits
+	@$(PYTHON) -m loadtests.agreement
 
 .PHONY: load
 load: dev-environment ## a short headless load run against the local fleet, with budgets

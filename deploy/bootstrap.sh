@@ -162,5 +162,11 @@ server_programs() {
     case "$lacking" in *nginx*) say "nginx is not installed: the fleet will have no TLS and no load balancer." ;; esac
 }
 
+bytecode() {
+    # Of this checkout too: the fleet's accounts may not write here, and would compile it at the start of each process.
+    .venv/bin/python -m compileall -q db fleet tenancy erp workers deploy loadtests
+}
+
 python_packages
+bytecode
 server_programs

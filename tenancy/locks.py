@@ -29,10 +29,10 @@ T = TypeVar("T")
 #: A name is `<kind>:<ids>`, ids in hexadecimal (uuids, or a digest of anything else): never raw input.
 _NAME = re.compile(r"[a-z][a-z_]{0,31}:[0-9a-f][0-9a-f:-]{0,159}")
 #: A lease goes from hand to hand inside a process so often or so long at most; then other processes' turn.
-MAX_HAND_OVERS = 8
+MAX_HAND_OVERS = 24
 #: How many stock levels one document may lock here; more are left to the row locks alone.
 MANY = 16
-MAX_HAND_OVER_SECONDS = 0.05
+MAX_HAND_OVER_SECONDS = 0.1
 
 
 @dataclass(slots=True, eq=False)
@@ -64,7 +64,7 @@ class Locks(Protocol):
 
 
 class HoldsLocks(Protocol):
-    """A unit of work: keeps the locks it was told to take until its transaction has ended."""
+    """A unit of work: keeps the locks it was told to take until the commit of its transaction is sent."""
 
     async def hold_locks(self, keys: Iterable[str]) -> None: ...
 
@@ -227,18 +227,18 @@ async def execute_with_lock(
 
 
 async def stock_operation(work: HoldsLocks, pairs: Iterable[tuple[UUID, UUID]]) -> None:
-    """Guard the stock of these (product_id, location_id) until the transaction ends. Raises LockTimeout.
+    """Guard the stock of these (product_id, location_id) until the commit is sent. Raises LockTimeout.
 
     A document of more than `MANY` pairs takes no lock here: all of so many at once would be free hardly ever,
     while the row locks behind, taken one after another in one order, queue it fairly.
     """
-    wanted = sorted(set(pairs))
+    wanted = set(pairs)
     if len(wanted) <= MANY:
         await work.hold_locks([f"stock:{product}:{location}" for product, location in wanted])
 
 
 async def account_operation(work: HoldsLocks, keys: Iterable[UUID]) -> None:
-    """Guard these open items, payments or parties until the transaction ends. Raises LockTimeout."""
+    """Guard these open items, payments or parties until the commit is sent. Raises LockTimeout."""
     await work.hold_locks([f"account:{key}" for key in sorted(set(keys))])
 
 

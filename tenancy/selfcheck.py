@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from db.migrations import head, known_revisions
 from db.pool import Pool, flush
+from db.revisions import head, known_revisions
 from db.statement import Bound
 
 #: Tables that hold no tenant's rows; every other table must carry `tenant_id` and a policy.

@@ -212,7 +212,7 @@ class UnitOfWork:
             )  # fmt: skip
 
     async def hold_locks(self, keys: Iterable[str]) -> None:
-        """Take tenant-namespaced locks until the transaction has ended. Raises LockTimeout."""
+        """Take tenant-namespaced locks until the transaction's commit is sent. Raises LockTimeout."""
         missing = set(keys) - self._locked  # several commands of one batch may name the same record
         if missing:
             self._held.append(await self._locks.acquire(self.tenant_id, missing))
@@ -236,6 +236,9 @@ class UnitOfWork:
                 await self.begin()
         self._connection = self._connection or await self._pool.acquire()
         self.committing = True
+        # The commit is on its way before the next holder can ask: that one waits for our rows in PostgreSQL, a moment
+        # instead of our answer's way back and its own way there.
+        self._let_go()
         return await self._finish(_COMMIT)
 
     async def prepare(self, gid: Gid) -> None:

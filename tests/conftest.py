@@ -4,11 +4,20 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from db.migrations import migrate
 from db.registry import register
+from tests.forked import Nursery
+from tests.forked import nursery as running_nursery
 from tests.services import Services, running_services
 from workers.statements import texts
+
+#: What fails here fails everywhere and again; how fast this machine is at the moment decides nothing.
+settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +39,10 @@ def services(bare_services: Services) -> Services:
             # The pooler's first server connections are older than the list.
             connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'erp_app'")
     return bare_services
+
+
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    """Where workers and coordinators come from without importing everything anew each time."""
+    with running_nursery(tmp_path_factory.mktemp("nursery")) as found:
+        yield found

@@ -31,7 +31,7 @@ class JobBroker(RedisBroker):
             url,
             socket_timeout=5.0,
             socket_connect_timeout=1.0,
-            socket_keepalive=True,
+            **({} if url.startswith("unix:") else {"socket_keepalive": True}),
             # Dramatiq retries by itself, in the thread that knows why.
             retry=Retry(NoBackoff(), 0),
         )

@@ -4,10 +4,10 @@ One batch is one transaction: take the events out of the outbox, append them to 
 Dying anywhere in it leaves them in the outbox, so that another relay sends them again. Any number may run.
 """
 
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from psycopg.types.json import Jsonb
 from redis.asyncio import Redis
 
@@ -23,6 +23,8 @@ from workers.event_repository import ADD_JOBS, TAKE_EVENTS, EventRow
 from workers.subscriptions import SUBSCRIPTIONS, Subscription
 
 STREAM = "events"
+
+_encode = msgspec.json.Encoder().encode
 
 #: What is read after it is committed below this position.
 _POSITION: Bound[Any] = Bound("SELECT pg_current_wal_insert_lsn()::text", {})
@@ -132,7 +134,7 @@ def entry(event: EventRow) -> dict[Any, Any]:
         "aggregate_id": str(event.aggregate_id),
         "version": str(event.version),
         "type": event.type,
-        "data": json.dumps(event.data, separators=(",", ":")),
+        "data": _encode(event.data),
         "correlation_id": event.correlation_id or "",
         "causation_id": str(event.causation_id or ""),
         "occurred_at": event.occurred_at.isoformat(),

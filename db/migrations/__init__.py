@@ -4,7 +4,6 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 
 HERE = Path(__file__).parent
 
@@ -14,18 +13,6 @@ def alembic_config(dsn: str = "") -> Config:
     config.set_main_option("script_location", str(HERE))
     config.attributes["dsn"] = dsn
     return config
-
-
-def head() -> str:
-    """The revision this build expects."""
-    revision = ScriptDirectory.from_config(alembic_config()).get_current_head()
-    assert revision is not None
-    return revision
-
-
-def known_revisions() -> frozenset[str]:
-    """Every revision this build has a migration for."""
-    return frozenset(one.revision for one in ScriptDirectory.from_config(alembic_config()).walk_revisions())
 
 
 def migrate(dsn: str) -> None:

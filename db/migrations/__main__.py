@@ -5,7 +5,8 @@ import sys
 
 from alembic.util import CommandError
 
-from db.migrations import head, migrate
+from db.migrations import migrate
+from db.revisions import head
 
 if __name__ == "__main__":
     dsn = os.environ.get("ERP_DIRECT_DATABASE_URL")

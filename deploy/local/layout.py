@@ -69,6 +69,12 @@ class Layout:
             account.owns(folder)
         return folder
 
+    def doors(self, account: Account | None) -> Path:
+        """Where servers put Unix sockets for the processes of other accounts; each asks for a password."""
+        folder = self.folder("doors", account)
+        folder.chmod(0o711)
+        return folder
+
     def delete(self) -> None:
         """Remove everything; refuses a directory this module did not create."""
         if not self.root.exists():

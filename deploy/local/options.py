@@ -20,12 +20,16 @@ OFFSETS = {
     "redis-cache": 380,
     "payments": 700,
 }
+PROXIED = ("redis-core", "redis-cache")
 API_OFFSET, WORKER_METRICS_OFFSET, COORDINATOR_METRICS_OFFSET, API_METRICS_OFFSET = 100, 200, 210, 300
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`passed_on`: the caller's ERP_* variables, handed to the application processes unchanged."""
+    """`passed_on`: the caller's ERP_* variables, handed to the application processes unchanged.
+
+    `via`: Redis server -> the port of a proxy in front of it, which the application is given instead.
+    """
 
     api_instances: int = 3
     coordinators: int = 2
@@ -35,6 +39,7 @@ class Options:
     burst: int = 20
     connections: int = 10
     disk_sync: bool = True
+    via: Mapping[str, int] = field(default_factory=dict)
     passed_on: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -51,7 +56,7 @@ class Options:
 
 
 def read_options(environment: Mapping[str, str] | None = None) -> Options:
-    """Options from ERP_PORT_BASE, ERP_PORT_<NAME>, ERP_API_INSTANCES, ERP_NGINX_RATE/BURST/CONNECTIONS."""
+    """Options from ERP_PORT_BASE, ERP_PORT_<NAME>, ERP_API_INSTANCES, ERP_NGINX_RATE/BURST/CONNECTIONS, ERP_VIA_*."""
     env = os.environ if environment is None else environment
     instances = _number(env, "ERP_API_INSTANCES", 3, 1, 20)
     return Options(
@@ -60,8 +65,13 @@ def read_options(environment: Mapping[str, str] | None = None) -> Options:
         requests_per_second=_number(env, "ERP_NGINX_RATE", 10, 1, 1_000_000),
         burst=_number(env, "ERP_NGINX_BURST", 20, 0, 1_000_000),
         connections=_number(env, "ERP_NGINX_CONNECTIONS", 10, 1, 65_535),
+        via={name: _number(env, _via(name), 0, 1, 65_535) for name in PROXIED if env.get(_via(name))},
         passed_on={name: value for name, value in env.items() if name.startswith("ERP_")},
     )
+
+
+def _via(name: str) -> str:
+    return f"ERP_VIA_{name.upper().replace('-', '_')}"
 
 
 def _ports(env: Mapping[str, str], instances: int) -> dict[str, int]:

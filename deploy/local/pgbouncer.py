@@ -4,6 +4,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 
@@ -33,6 +34,8 @@ class PgBouncer:
     replica_pool_size: int = 16
     platform_pool_size: int = 10
     second_pool_size: int = 8
+    #: A folder for a Unix socket beside the port: some 10 us less of each side's time for a round trip.
+    sockets: Path | None = None
 
     @property
     def prepares(self) -> bool:
@@ -40,6 +43,8 @@ class PgBouncer:
         return version_of(self.binary, "--version")[:2] >= PREPARED_SINCE
 
     def dsn(self, role: str, password: str, database: str) -> str:
+        if self.sockets is not None:
+            return f"postgresql://{role}:{password}@/{database}?host={quote(str(self.sockets))}&port={self.port}"
         return f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{database}"
 
     def configure(self) -> None:
@@ -97,7 +102,8 @@ class PgBouncer:
         prepared = "max_prepared_statements = 200\n" if self.prepares else ""
         return (
             "[databases]\n" + "".join(databases) + "\n[pgbouncer]\n"
-            f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
+            f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\n"
+            f"unix_socket_dir = {self.sockets or ''}\nunix_socket_mode = 0777\n"
             f"auth_type = scram-sha-256\nauth_file = {self._users}\nstats_users = erp_owner\n"
             "pool_mode = transaction\nmax_client_conn = 1000\nserver_lifetime = 1800\n"
             "server_idle_timeout = 300\nserver_connect_timeout = 3\nserver_login_retry = 1\n"

@@ -16,7 +16,7 @@ from deploy.local.layout import Layout
 from deploy.local.nginx import Nginx
 from deploy.local.options import QUEUES, Options
 from deploy.local.pgbouncer import PgBouncer
-from deploy.local.postgres import PostgresServer
+from deploy.local.postgres import UNIX_PATH_LIMIT, PostgresServer
 from deploy.local.processes import Program
 from deploy.local.redis import RedisServer
 
@@ -178,10 +178,15 @@ def make_plan(layout: Layout, options: Options) -> Plan:
         cache=cache,
         pooler=pooler,
         balancer=balancer,
-        endpoints=describe(cluster, pooler, core, cache),
+        endpoints=describe(cluster, pooler, _reached(core, options), _reached(cache, options)),
         application=application,
         notes=tuple(_notes(account, application, pooler, balancer)),
     )
+
+
+def _reached(server: RedisServer, options: Options) -> RedisServer:
+    """The server where the application finds it."""
+    return replace(server, port=options.via.get(server.name, server.port))
 
 
 def _notes(
@@ -228,6 +233,7 @@ def _redis(
         account=account,
         password=credentials.redis,
         durable=name == "redis-core",
+        socket=_short(layout.doors(account) / f"{name}.sock"),
     )
 
 
@@ -244,7 +250,13 @@ def _pooler(layout: Layout, options: Options, account: Account | None, cluster: 
         primary=cluster.primary,
         replicas=cluster.replicas,
         credentials=cluster.credentials,
+        sockets=_short(layout.doors(account)),
     )
+
+
+def _short(path: Path) -> Path | None:
+    """Where the path is longer than the kernel takes there is no socket, and clients use the port."""
+    return path if len(str(path)) <= UNIX_PATH_LIMIT else None
 
 
 def _balancer(layout: Layout, options: Options, account: Account | None) -> Nginx | None:

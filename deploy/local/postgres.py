@@ -46,6 +46,8 @@ SETTINGS = {
     "timezone": "'UTC'",
     "jit": "off",
     "random_page_cost": "1.1",
+    # A new database has no statistics: what is planned then walks indexes from end to end until the first ANALYZE.
+    "autovacuum_naptime": "'10s'",
     "checkpoint_timeout": "'15min'",
     "max_wal_size": "'2GB'",
 }

@@ -93,7 +93,7 @@ def start(program: Program) -> Running:
             cwd=program.folder,
             env={**inherited_environment(program.account), **program.environment},
             process_group=0,
-            preexec_fn=_dying_with(os.getpid(), program.death_signal),  # noqa: PLW1509 - two system calls
+            preexec_fn=dying_with(os.getpid(), program.death_signal),  # noqa: PLW1509 - two system calls
             user=_uid(program.account),
             group=_gid(program.account),
             extra_groups=None if program.account is None else (),
@@ -116,7 +116,7 @@ def run(
         stderr=subprocess.STDOUT,
         cwd=folder,
         env={**inherited_environment(account), **(environment or {})},
-        preexec_fn=_dying_with(os.getpid(), signal.SIGTERM),  # noqa: PLW1509 - two system calls
+        preexec_fn=dying_with(os.getpid(), signal.SIGTERM),  # noqa: PLW1509 - two system calls
         user=_uid(account),
         group=_gid(account),
         extra_groups=None if account is None else (),
@@ -180,7 +180,8 @@ def _gid(account: Account | None) -> int | None:
     return None if account is None else account.gid
 
 
-def _dying_with(parent: int, death: signal.Signals) -> Callable[[], None] | None:
+def dying_with(parent: int, death: signal.Signals) -> Callable[[], None] | None:
+    """What a child calls after the fork to get this signal when its parent is gone; None where there is no such."""
     if _libc is None:
         return None
     libc = _libc

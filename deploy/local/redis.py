@@ -39,8 +39,12 @@ class RedisServer:
     account: Account | None
     password: str
     durable: bool
+    #: A Unix socket beside the port: some 10 us less of each side's time for a round trip.
+    socket: Path | None = None
 
     def url(self, database: int) -> str:
+        if self.socket is not None:
+            return f"unix://:{self.password}@{self.socket}?db={database}"
         return f"redis://:{self.password}@127.0.0.1:{self.port}/{database}"
 
     def configure(self) -> None:
@@ -48,6 +52,7 @@ class RedisServer:
         text = (
             f"bind 127.0.0.1\nport {self.port}\nprotected-mode yes\ndaemonize no\ndatabases 16\n"
             f'dir "{self.folder}"\nrequirepass {self.password}\ntcp-keepalive 60\n'
+            + ("" if self.socket is None else f'unixsocket "{self.socket}"\nunixsocketperm 777\n')
             + (CORE if self.durable else CACHE_ONLY)
         )
         write_private(self._configuration, text)

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from types import FrameType
 
@@ -26,6 +26,10 @@ APPLICATION_SECONDS = 90.0
 ALREADY_RUNNING = 75
 
 
+#: A signal that breaks into these leaves one of their locks taken for ever, and whoever waits for a child hangs.
+_UNBREAKABLE = frozenset({"subprocess", "threading"})
+
+
 class StopRequested(BaseException):
     """A signal asked the supervisor to end. Not an Exception: nothing on the way may swallow it."""
 
@@ -40,6 +44,7 @@ class Supervisor:
         self._bell = Bell()
         self._watch = Watch(self.children, self._bell.ring)
         self._balanced: frozenset[int] = frozenset()
+        self._stop_requested = False
 
     def run(self) -> None:
         """Until a signal arrives. Raises LocalFleetError when the fleet could not be started."""
@@ -52,6 +57,7 @@ class Supervisor:
             self.journal.phase("running")
             while True:
                 self._tend()
+                self._heed()
                 self._bell.wait(self._rest())
         except StopRequested:
             pass
@@ -96,6 +102,7 @@ class Supervisor:
         self.children.append(child)
         child.start()
         self._report()
+        self._heed()
         return child
 
     def _launch_ready(self, member: Member) -> None:
@@ -118,6 +125,7 @@ class Supervisor:
         await_ready(child.running, child.member.ready, seconds, every=0.05)
         child.healthy = True
         self._report()
+        self._heed()
 
     @staticmethod
     def _complete(*programs: Program) -> None:
@@ -204,13 +212,30 @@ class Supervisor:
         self._report()
 
     def _requested(self, number: int, frame: FrameType | None) -> None:
-        raise StopRequested
+        """End at once, or a moment later where breaking in would do harm."""
+        self._stop_requested = True
+        if not _within(frame, _UNBREAKABLE):
+            raise StopRequested
+
+    def _heed(self) -> None:
+        """End when a signal asked for it at a moment that could not be broken into."""
+        if self._stop_requested:
+            raise StopRequested
 
     def _hurry(self, number: int, frame: FrameType | None) -> None:
         """A second signal: end everything now. PostgreSQL recovers from its log at the next start."""
         for child in self.children:
             if child.running is not None:
                 child.running.process.kill()
+
+
+def _within(frame: FrameType | None, modules: Collection[str]) -> bool:
+    """Whether that frame, or one it was called from, runs code of one of the modules."""
+    while frame is not None:
+        if frame.f_globals.get("__name__") in modules:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def supervise(show: Callable[[str], None] | None = None) -> None:

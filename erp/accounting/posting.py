@@ -12,6 +12,8 @@ from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
+import msgspec
+
 from db.statement import Bound
 from erp.accounting.errors import (
     AccountRoleMissing,
@@ -42,8 +44,7 @@ __all__ = [
 Journal = Literal["sales", "purchases", "stock", "bank", "general"]
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
+class Posting(msgspec.Struct, frozen=True):
     """One line of an entry in the tenant's currency, already rounded: debit > 0, credit < 0, never 0.
 
     `account` is an account code or `@role` ("@receivables").

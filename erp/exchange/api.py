@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,13 @@ import msgspec
 #: Rows and bytes of one bulk request: its answers must fit into socket buffers while the body is still sent.
 ROWS_PER_REQUEST = 60
 BYTES_PER_REQUEST = 900_000
+#: Rows that are booked together: some tenths of a second, far from what a transaction may take.
+ROWS_PER_TRANSACTION = 100
 _ATTEMPTS = 8
+_NDJSON = {"Content-Type": "application/x-ndjson"}
+
+#: The key of a row and its record, or the record's JSON.
+KeyedRow = tuple[str, dict[str, Any] | msgspec.Raw]
 
 
 class ApiProblem(RuntimeError):
@@ -77,7 +84,7 @@ class Api:
                 return
             cursor = {"cursor": page["next_cursor"]}
 
-    async def bulk(self, resource: str, rows: Sequence[tuple[str, dict[str, Any]]]) -> list[RowAnswer]:
+    async def bulk(self, resource: str, rows: Sequence[KeyedRow]) -> list[RowAnswer]:
         """Send rows; those refused for the moment are sent again, at most eight times, from the third on singly."""
         answers: dict[str, RowAnswer] = {}
         left = list(rows)
@@ -93,11 +100,22 @@ class Api:
             answers.get(key) or RowAnswer(key, None, {"detail": "the stream broke off"}, False) for key, _ in rows
         ]
 
-    async def _send(self, resource: str, rows: Sequence[tuple[str, dict[str, Any]]]) -> list[RowAnswer]:
-        body = b"\n".join(msgspec.json.encode({"key": key, "data": data}) for key, data in rows)
-        headers = {"Content-Type": "application/x-ndjson"}
+    async def bulk_together(self, resource: str, rows: Sequence[KeyedRow]) -> list[RowAnswer]:
+        """Book all rows in one transaction or none. Raises ApiProblem, which names the line that was refused.
+
+        What was booked is found again, not booked again: the same rows have the same Idempotency-Key.
+        """
+        body = _lines(rows)
+        key = f"bulk:{resource}:{sha256(body).hexdigest()}"
+        reply = await self._reply(
+            "POST", f"/v1/bulk/{resource}", params={"mode": "atomic"}, content=body,
+            headers={**_NDJSON, "Idempotency-Key": key},
+        )  # fmt: skip
+        return _row_answers(reply)
+
+    async def _send(self, resource: str, rows: Sequence[KeyedRow]) -> list[RowAnswer]:
         try:
-            reply = await self._client.post(f"/v1/bulk/{resource}", content=body, headers=headers)
+            reply = await self._client.post(f"/v1/bulk/{resource}", content=_lines(rows), headers=_NDJSON)
         except httpx.TransportError:
             return []
         if reply.status_code in (429, 502, 503, 504):
@@ -105,9 +123,13 @@ class Api:
             return []
         if reply.status_code != 200:
             raise ApiProblem(_one_line(reply))
-        return [_row_answer(line) for line in reply.content.splitlines() if line.strip()]
+        return _row_answers(reply)
 
     async def _call(self, method: str, path: str, **arguments: Any) -> Any:
+        return (await self._reply(method, path, **arguments)).json()
+
+    async def _reply(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """The answer, asked for again while the refusal is one of the moment. Raises ApiProblem."""
         for attempt in range(_ATTEMPTS):
             try:
                 reply = await self._client.request(method, path, **arguments)
@@ -116,17 +138,32 @@ class Api:
                     raise ApiProblem(f"{path}: {error}") from error
                 await asyncio.sleep(0.2 * 2**attempt)
                 continue
-            if reply.status_code in (429, 503) and attempt < _ATTEMPTS - 1:
+            if _momentary(reply) and attempt < _ATTEMPTS - 1:
                 await asyncio.sleep(min(float(reply.headers.get("Retry-After", 1)), 30.0))
                 continue
             if reply.is_error:
                 raise ApiProblem(_one_line(reply))
-            return reply.json()
+            return reply
         raise ApiProblem(f"{path}: no answer")
 
 
 def _worth_repeating(answer: RowAnswer | None) -> bool:
     return answer is None or (answer.problem is not None and bool(answer.problem.get("retryable")))
+
+
+def _momentary(reply: httpx.Response) -> bool:
+    """Overload, a limit, or a collision that the service calls worth repeating."""
+    if reply.status_code in (429, 503):
+        return True
+    return reply.status_code == 409 and b'"retryable":true' in reply.content
+
+
+def _lines(rows: Sequence[KeyedRow]) -> bytes:
+    return b"\n".join(msgspec.json.encode({"key": key, "data": data}) for key, data in rows)
+
+
+def _row_answers(reply: httpx.Response) -> list[RowAnswer]:
+    return [_row_answer(line) for line in reply.content.splitlines() if line.strip()]
 
 
 def _row_answer(line: bytes) -> RowAnswer:

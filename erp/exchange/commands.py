@@ -39,7 +39,7 @@ def online_retail(
     url: Annotated[str, typer.Option(help="Where the API is; the local fleet unless given.")] = "",
     key: Annotated[str, typer.Option(envvar="ERP_API_KEY", help="API key of the tenant, if not made here.")] = "",
     ca: Annotated[Path | None, typer.Option(help="Certificate authority to trust.")] = None,
-    streams: Annotated[int, typer.Option(min=1, max=16, help="Requests under way at once.")] = 4,
+    streams: Annotated[int, typer.Option(min=1, max=16, help="Requests under way at once.")] = 2,
     rejects: Annotated[Path | None, typer.Option(help="Where to write the lines that were not booked.")] = None,
 ) -> None:
     """Load a file in the UCI "Online Retail" format. Cut off at any point, it is simply run again."""

@@ -2,20 +2,23 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
+    ColumnElement,
     Date,
     DateTime,
     Integer,
     Numeric,
+    Subquery,
     Text,
     Uuid,
     bindparam,
     case,
     cast,
     delete,
+    func,
     or_,
     select,
     tuple_,
@@ -94,6 +97,24 @@ OF_SOURCE: Statement[ReservationRow] = Statement(
     ),
     ReservationRow,
 )
+
+
+def held_by_line(source_id: ColumnElement[Any]) -> Subquery:
+    """What the document's active reservations hold for each of its lines: `line_id` and `held`."""
+    return (
+        select(
+            reservations.c.source_line_id.label("line_id"),
+            func.sum(reservations.c.open_quantity).label("held"),
+        )
+        .where(
+            reservations.c.tenant_id == TENANT,
+            reservations.c.source_id == source_id,
+            reservations.c.state == "active",
+        )
+        .group_by(reservations.c.source_line_id)
+        .subquery("held_lines")
+    )
+
 
 LOCK_RESERVATIONS: Statement[ReservationRow] = Statement(
     select(*RESERVATION_COLUMNS)

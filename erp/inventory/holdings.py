@@ -1,12 +1,14 @@
 """Locked stock levels and costs as values: questions, changes, and the statements that save them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import groupby
 from typing import Literal
 from uuid import UUID
+
+import msgspec
 
 from db.identifiers import new_id
 from erp.accounting.posting import PeriodRow, Posting
@@ -26,6 +28,20 @@ ZERO = Decimal(0)
 _COST_QUANTUM = Decimal("1E-10")
 
 
+def in_lock_order(pairs: Iterable[Pair]) -> list[Pair]:
+    """Each pair once, sorted as every command locks them. By number: comparing UUIDs is Python code."""
+    return sorted(set(pairs), key=_numbers)
+
+
+def products_of(ordered: Iterable[Pair]) -> list[UUID]:
+    """The products of sorted pairs, each once, sorted."""
+    return list(dict.fromkeys(product for product, _ in ordered))
+
+
+def _numbers(pair: Pair) -> tuple[int, int]:
+    return pair[0].int, pair[1].int
+
+
 def value_at(quantity: Decimal, unit_cost: Decimal, currency: str) -> Decimal:
     """What a quantity is worth at a unit cost, rounded."""
     return round_money(EXACT.multiply(quantity, unit_cost), currency)
@@ -35,8 +51,7 @@ def _per_unit(value: Decimal, quantity: Decimal) -> Decimal:
     return abs(EXACT.divide(value, quantity)).quantize(_COST_QUANTUM, ROUND_HALF_UP, EXACT)
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(msgspec.Struct, frozen=True):
     """Wanted of one level: `reserved` of `quantity` is already held for the document that asks."""
 
     product_id: UUID
@@ -46,8 +61,7 @@ class Demand:
     pointer: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(msgspec.Struct, frozen=True):
     """One change of a level: in > 0, out < 0; `value` has the sign of `quantity` or is zero."""
 
     product_id: UUID
@@ -56,7 +70,7 @@ class Move:
     value: Decimal
     unit_cost: Decimal
     line_id: UUID | None = None
-    id: UUID = field(default_factory=new_id)
+    id: UUID = msgspec.field(default_factory=new_id)
 
 
 @dataclass(slots=True)
@@ -192,8 +206,10 @@ class Stock:
 
         Raises InsufficientStock.
         """
-        self.require([Demand(product_id, location_id, quantity, reserved, pointer)], issue=True)
-        level, cost = self._level(product_id, location_id), self._cost(product_id)
+        level = self._levels.get((product_id, location_id))
+        if level is None or quantity > min(level.available + reserved, max(ZERO, level.on_hand - level.later)):
+            self.require([Demand(product_id, location_id, quantity, reserved, pointer)], issue=True)
+        level, cost = level or self._level(product_id, location_id), self._cost(product_id)
         value = share(cost.basis, quantity, self.currency)
         level.on_hand -= quantity
         level.reserved -= reserved

@@ -31,7 +31,7 @@ from erp.accounting.posting import Ledger, ledger_loads, open_ledger, save_entry
 from erp.inventory.backdating import moved_since, reach_of
 from erp.inventory.corrections import SERIES, Correction, Source, postings_of, save_correction
 from erp.inventory.hindsight import arrivals
-from erp.inventory.holdings import Demand, Move, MoveKind, Pair, Stock, value_at
+from erp.inventory.holdings import Demand, Move, MoveKind, Pair, Stock, in_lock_order, products_of, value_at
 from erp.inventory.repository import (
     ARRIVED_LATER,
     ENSURE_COSTS,
@@ -56,6 +56,7 @@ __all__ = [
     "Stock",
     "arrived_later",
     "ensure_levels",
+    "in_lock_order",
     "level_loads",
     "numbered",
     "past_loads",
@@ -72,19 +73,19 @@ _MANY = 1_000
 
 def stock_loads(pairs: Iterable[Pair]) -> tuple[Bound[LevelRow], Bound[CostRow]]:
     """Levels, then costs, locked in sorted order; they come after documents and before open items."""
-    ordered = sorted(set(pairs))
-    return level_loads(ordered), LOCK_COSTS(products=sorted({product for product, _ in ordered}))
+    ordered = in_lock_order(pairs)
+    return level_loads(ordered), LOCK_COSTS(products=products_of(ordered))
 
 
 def level_loads(pairs: Iterable[Pair]) -> Bound[LevelRow]:
     """Only the levels, for commands that move no goods (reserving, releasing)."""
-    ordered = sorted(set(pairs))
+    ordered = in_lock_order(pairs)
     return LOCK_LEVELS(products=[product for product, _ in ordered], locations=[place for _, place in ordered])
 
 
 def arrived_later(pairs: Iterable[Pair], on: date) -> Bound[LaterRow]:
     """What of the levels was not there yet on `on`. Load it behind `stock_loads`."""
-    ordered = sorted(set(pairs))
+    ordered = in_lock_order(pairs)
     return ARRIVED_LATER(
         products=[product for product, _ in ordered], locations=[place for _, place in ordered], on=on
     )
@@ -157,7 +158,7 @@ async def numbered(work: UnitOfWork, ledger: Ledger, stock: Stock, *series: str)
 
 def ensure_levels(work: UnitOfWork, pairs: Iterable[Pair]) -> None:
     """Queue level and cost rows at zero where there are none, to be locked by the next load."""
-    ordered = sorted(set(pairs))
+    ordered = in_lock_order(pairs)
     if not ordered:
         return
     work.save(
@@ -166,7 +167,7 @@ def ensure_levels(work: UnitOfWork, pairs: Iterable[Pair]) -> None:
             locations=[place for _, place in ordered],
             ids=[new_id() for _ in ordered],
         ),
-        ENSURE_COSTS(products=sorted({product for product, _ in ordered})),
+        ENSURE_COSTS(products=products_of(ordered)),
     )
 
 

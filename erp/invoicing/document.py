@@ -41,7 +41,7 @@ def draft_rows(work: UnitOfWork, new: NewInvoice) -> tuple[InvoiceRow, list[Line
 
 
 def _priced(new: NewInvoice, currency: str) -> Sequence[PricedLine]:
-    """A credit of an invoice carries the amounts it takes back; anything else is priced here."""
+    """What takes back or repeats a whole document carries its amounts; anything else is priced here."""
     credited = [line.priced for line in new.lines if line.priced is not None]
     if len(credited) == len(new.lines):
         return credited

@@ -4,12 +4,25 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Numeric, Select, Uuid, and_, bindparam, case, cast, func, literal_column, select
+from sqlalchemy import (
+    ColumnElement,
+    Numeric,
+    Select,
+    Subquery,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal_column,
+    select,
+)
 
 from db.statement import TENANT, Bound, Statement
 from erp.invoicing.models import invoice_lines, invoices
 
-__all__ = ["InvoicedLine", "drafted_for", "invoiced_lines", "invoiced_of_line", "reopened_orders"]
+__all__ = ["InvoicedLine", "drafted_for", "invoiced_by_line", "invoiced_lines", "invoiced_of_line", "reopened_orders"]
 
 _ZERO = cast(0, Numeric)
 
@@ -67,6 +80,24 @@ def invoiced_of_line(line_id: ColumnElement[Any]) -> ColumnElement[Any]:
             invoices.c.state != "cancelled",
         )
         .scalar_subquery()
+    )
+
+
+def invoiced_by_line(order_id: ColumnElement[Any]) -> Subquery:
+    """The order's lines on any invoice, draft or credit note: `line_id`, and `invoiced` less what was credited."""
+    signed = case((invoices.c.kind == "invoice", invoice_lines.c.quantity), else_=-invoice_lines.c.quantity)
+    return (
+        select(
+            invoice_lines.c.source_line_id.label("line_id"),
+            func.coalesce(func.sum(signed).filter(invoices.c.state != "cancelled"), _ZERO).label("invoiced"),
+        )
+        .join(
+            invoices,
+            and_(invoices.c.tenant_id == invoice_lines.c.tenant_id, invoices.c.id == invoice_lines.c.invoice_id),
+        )
+        .where(invoice_lines.c.tenant_id == TENANT, invoices.c.order_id == order_id)
+        .group_by(invoice_lines.c.source_line_id)
+        .subquery("billed_lines")
     )
 
 

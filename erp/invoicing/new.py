@@ -6,6 +6,8 @@ from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
+import msgspec
+
 from db.identifiers import new_id
 from erp.kernel.text import Date
 from erp.pricing.tax import PricedLine
@@ -14,12 +16,12 @@ InvoiceKind = Literal["invoice", "credit_note"]
 Rounding = Literal["line", "document"]
 
 
-@dataclass(frozen=True, slots=True)
-class NewInvoiceLine:
+class NewInvoiceLine(msgspec.Struct, frozen=True):
     """`quantity` > 0 also on a credit note. `tax_rate` and `discount_percent` in percent.
 
     `account` receives the net amount; `source_line_id` is the order line it invoices. `credits_line_no` with
-    `priced` is a credit of that line of the credited invoice at its original amounts.
+    `priced` is a credit of that line of the credited invoice at its original amounts; `priced` alone are the amounts
+    of a document that was priced a moment ago, line by line the same.
     """
 
     product_id: UUID | None

@@ -7,7 +7,7 @@ from erp.accounting.posting import Ledger, ledger_loads, open_ledger
 from erp.invoicing.document import draft_rows, invoice_view
 from erp.invoicing.errors import DraftChanged, InvoicePosted
 from erp.invoicing.new import NewInvoice
-from erp.invoicing.repository import LINES, LOCK_INVOICE, PEEK_INVOICE, SET_POSTED, InvoiceRow
+from erp.invoicing.repository import LINES, LOCK_INVOICE, PEEK_INVOICE, SET_POSTED, InvoiceRow, LineRow
 from erp.invoicing.saving import add_document, book, tell
 from erp.invoicing.schemas import InvoiceView, PostInvoiceInput
 from erp.kernel.errors import InvalidState, NotFound
@@ -17,11 +17,19 @@ from tenancy.work import UnitOfWork
 
 def save_posted(work: UnitOfWork, ledger: Ledger, new: NewInvoice, number: str) -> InvoiceView:
     """Queue a document posted at once: draft and posting in one. `number` is of the series named like its kind."""
+    row, lines = add_posted(work, ledger, new, number)
+    return invoice_view(row, lines, row.gross)
+
+
+def add_posted(
+    work: UnitOfWork, ledger: Ledger, new: NewInvoice, number: str
+) -> tuple[InvoiceRow, Sequence[LineRow]]:
+    """The same for a caller that shows a document of its own."""
     draft, lines = draft_rows(work, new)
     row, _ = book(work, ledger, draft, lines, number)
     add_document(work, row, lines)
     tell(work, row, "posted")
-    return invoice_view(row, lines, row.gross)
+    return row, lines
 
 
 async def post_invoice(work: UnitOfWork, invoice_id: UUID, data: PostInvoiceInput | None = None) -> InvoiceView:

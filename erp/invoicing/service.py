@@ -6,21 +6,24 @@ posts later, or saves it posted within its own transaction:
     periods, roles, *rest = await work.load(*ledger_loads(data.date), ...)
     ledger = open_ledger(periods, roles, data.date)
     [number] = await take(work, ledger.date, "invoice")
-    view = save_posted(work, ledger, NewInvoice(...), number)
+    view = save_posted(work, ledger, NewInvoice(...), number)  # or add_posted, without a view
 """
 
 from erp.invoicing.applying import apply_credit, take_back_credit
 from erp.invoicing.credits import credit_invoice
 from erp.invoicing.drafts import cancel_draft, create_invoice, save_draft, update_draft
 from erp.invoicing.new import InvoiceKind, NewInvoice, NewInvoiceLine, Rounding
-from erp.invoicing.posted import post_invoice, save_posted
+from erp.invoicing.posted import add_posted, post_invoice, save_posted
 from erp.invoicing.reminders import note_overdue_invoices
+from erp.invoicing.repository import InvoiceRow
 
 __all__ = [
     "InvoiceKind",
+    "InvoiceRow",
     "NewInvoice",
     "NewInvoiceLine",
     "Rounding",
+    "add_posted",
     "apply_credit",
     "cancel_draft",
     "create_invoice",

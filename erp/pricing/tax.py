@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 
+import msgspec
+
 from erp.kernel.money import EXACT, exponent
 
 __all__ = ["PricedDocument", "PricedLine", "PricingLine", "Rounding", "TaxTotal", "price_document"]
@@ -22,8 +24,7 @@ _HUNDRED = Decimal(100)
 _ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
-class PricingLine:
+class PricingLine(msgspec.Struct, frozen=True):
     """`quantity` in the unit the price is for, negative on returns; rate and discount in percent."""
 
     quantity: Decimal
@@ -32,8 +33,7 @@ class PricingLine:
     discount_percent: Decimal = _ZERO
 
 
-@dataclass(frozen=True, slots=True)
-class PricedLine:
+class PricedLine(msgspec.Struct, frozen=True):
     """Amounts in the currency's minor unit; net + tax = gross."""
 
     net: Decimal

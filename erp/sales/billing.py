@@ -7,7 +7,7 @@ from uuid import UUID
 from erp.invoicing.facts import InvoicedLine, invoiced_lines
 from erp.invoicing.schemas import InvoiceView
 from erp.invoicing.service import NewInvoice, NewInvoiceLine, save_draft
-from erp.pricing.tax import Rounding
+from erp.pricing.tax import PricedLine, Rounding
 from erp.sales.order_state import state_after
 from erp.sales.planning import named
 from erp.sales.repository import LOCK_ORDER, ORDER_LINES
@@ -66,12 +66,14 @@ def still_invoiced(invoiced: Sequence[InvoicedLine]) -> dict[UUID, Decimal]:
     return {row.source_line_id: row.invoiced - row.credited for row in invoiced}
 
 
-def invoice_lines(billed: Sequence[tuple[LineRow, Decimal]]) -> list[NewInvoiceLine]:
+def invoice_lines(billed: Sequence[tuple[LineRow, Decimal]], *, whole: bool = False) -> list[NewInvoiceLine]:
+    """`whole`: all of the order, so that its amounts are the invoice's."""
     return [
         NewInvoiceLine(
             product_id=line.product_id, description=line.description, quantity=quantity,
             unit_price=line.unit_price, tax_rate=line.tax_rate, discount_percent=line.discount_percent,
             tax_group_id=line.tax_group_id, unit_code=line.unit_code, source_line_id=line.id,
+            priced=PricedLine(line.net, line.tax, line.gross) if whole else None,
         )
         for line, quantity in billed
     ]  # fmt: skip

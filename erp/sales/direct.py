@@ -12,8 +12,7 @@ from erp.accounting.posting import Ledger, ledger_loads, open_ledger
 from erp.inventory.backdating import check_may_record_history
 from erp.inventory.facts import chosen_location, location_facts, movement_date
 from erp.inventory.stock import Demand, Move, Stock, numbered, past_loads, stock_loads, stock_on
-from erp.invoicing.schemas import InvoiceView
-from erp.invoicing.service import NewInvoice, save_posted
+from erp.invoicing.service import InvoiceRow, NewInvoice, add_posted
 from erp.kernel.money import money_text
 from erp.numbering.service import reference
 from erp.parties.facts import PartyFacts, customer_of, party_facts
@@ -65,7 +64,7 @@ async def create_direct_sale(work: UnitOfWork, data: DirectSaleInput) -> DirectS
     sold = delivered(services_rendered(lines), drops)
     add_order(work, order, sold)
     delivery = _deliver(work, ledger, stock, order, drops, moves, numbers[0]) if drops else None
-    invoice = save_posted(work, ledger, _invoice(order, sold, data), numbers[-1])
+    invoice, _ = add_posted(work, ledger, _invoice(order, sold, data), numbers[-1])
     told = {"invoice": invoice.number, "invoice_id": str(invoice.id), **beyond}
     if delivery is not None:
         told |= {"delivery": delivery.number, "delivery_id": str(delivery.id)}
@@ -125,19 +124,22 @@ def _deliver(
 
 def _invoice(order: OrderRow, lines: Sequence[LineRow], data: DirectSaleInput) -> NewInvoice:
     return NewInvoice(
-        party_id=order.party_id, date=order.date, lines=invoice_lines([(line, line.quantity) for line in lines]),
+        party_id=order.party_id, date=order.date,
+        lines=invoice_lines([(line, line.quantity) for line in lines], whole=True),
         prices_include_tax=order.prices_include_tax, tax_rounding=rounding_of(order),
         payment_terms_days=order.payment_terms_days, due_date=data.due_date, order_id=order.id,
         external_id=order.external_id, text=order.text,
     )  # fmt: skip
 
 
-def _view(order: OrderRow, delivery: DeliveryRow | None, invoice: InvoiceView, ledger: Ledger) -> DirectSaleView:
+def _view(order: OrderRow, delivery: DeliveryRow | None, invoice: InvoiceRow, ledger: Ledger) -> DirectSaleView:
     return DirectSaleView(
         id=order.id, order_number=order.number, delivery_id=delivery.id if delivery else None,
         delivery_number=delivery.number if delivery else None, invoice_id=invoice.id,
         invoice_number=invoice.number or "", date=order.date, accounting_date=ledger.date,
-        date_shifted=ledger.date_shifted, currency=order.currency, net=invoice.net, tax=invoice.tax,
-        gross=invoice.gross, cost=money_text(delivery.cost if delivery else _ZERO, order.currency),
+        date_shifted=ledger.date_shifted, currency=order.currency,
+        net=money_text(invoice.net, order.currency), tax=money_text(invoice.tax, order.currency),
+        gross=money_text(invoice.gross, order.currency),
+        cost=money_text(delivery.cost if delivery else _ZERO, order.currency),
         line_count=order.line_count, external_id=order.external_id,
     )  # fmt: skip

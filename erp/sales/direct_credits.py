@@ -14,13 +14,22 @@ from db.identifiers import new_id
 from erp.accounting.posting import Ledger, ledger_loads, open_ledger
 from erp.inventory.backdating import check_may_record_history
 from erp.inventory.facts import chosen_location, location_facts, movement_date
-from erp.inventory.stock import Stock, ensure_levels, numbered, past_loads, stock_loads, stock_on, value_at
-from erp.invoicing.schemas import InvoiceView
-from erp.invoicing.service import NewInvoice, NewInvoiceLine, save_posted
+from erp.inventory.stock import (
+    Stock,
+    ensure_levels,
+    in_lock_order,
+    numbered,
+    past_loads,
+    stock_loads,
+    stock_on,
+    value_at,
+)
+from erp.invoicing.service import InvoiceRow, NewInvoice, NewInvoiceLine, add_posted
 from erp.kernel.money import money_text
 from erp.kernel.text import Date, decimal
 from erp.parties.facts import PartyFacts, customer_of, party_facts
 from erp.pricing.facts import conversions, selling_facts, tax_defaults
+from erp.pricing.tax import PricedLine
 from erp.sales.documents import DirectCreditView
 from erp.sales.drafting import TaxTerms, goods_of, new_lines, tax_terms
 from erp.sales.returning import save_return
@@ -55,7 +64,7 @@ async def create_direct_credit(work: UnitOfWork, data: DirectCreditInput) -> Dir
         for line, given in zip(draft.lines, data.lines, strict=True)
         if line.goods and given.restock
     ]
-    pairs = sorted({(line.product_id, draft.location_id) for line, _ in back})
+    pairs = in_lock_order((line.product_id, draft.location_id) for line, _ in back)
     await stock_operation(work, pairs)
     ensure_levels(work, pairs)
     periods, roles, levels, costs, *past = await work.load(
@@ -68,7 +77,7 @@ async def create_direct_credit(work: UnitOfWork, data: DirectCreditInput) -> Dir
     ]
 
     numbers = await numbered(work, ledger, stock, *(["credit_note", "return"] if came else ["credit_note"]))
-    credit = save_posted(work, ledger, _credit_note(draft, data, on=ledger.document_date), numbers[0])
+    credit, _ = add_posted(work, ledger, _credit_note(draft, data, on=ledger.document_date), numbers[0])
     receipt = None
     if came:
         row = _receipt(work, draft, data, ledger, credit.id, numbers[1], came)
@@ -111,6 +120,7 @@ def _credit_note(draft: _Draft, data: DirectCreditInput, *, on: Date) -> NewInvo
                 product_id=line.product_id, description=line.description, quantity=line.quantity,
                 unit_price=line.unit_price, tax_rate=line.tax_rate, discount_percent=line.discount_percent,
                 tax_group_id=line.tax_group_id, unit_code=line.unit_code,
+                priced=PricedLine(line.net, line.tax, line.gross),
             )
             for line in draft.lines
         ],
@@ -134,11 +144,13 @@ def _receipt(
     )  # fmt: skip
 
 
-def _view(credit: InvoiceView, receipt: ReturnRow | None, ledger: Ledger) -> DirectCreditView:
+def _view(credit: InvoiceRow, receipt: ReturnRow | None, ledger: Ledger) -> DirectCreditView:
     return DirectCreditView(
         id=credit.id, credit_note_number=credit.number or "", return_id=receipt.id if receipt else None,
         return_number=receipt.number if receipt else None, date=credit.date, accounting_date=ledger.date,
-        date_shifted=ledger.date_shifted, currency=credit.currency, net=credit.net, tax=credit.tax,
-        gross=credit.gross, cost=money_text(receipt.cost if receipt else _ZERO, credit.currency),
-        line_count=len(credit.lines), external_id=credit.external_id,
+        date_shifted=ledger.date_shifted, currency=credit.currency,
+        net=money_text(credit.net, credit.currency), tax=money_text(credit.tax, credit.currency),
+        gross=money_text(credit.gross, credit.currency),
+        cost=money_text(receipt.cost if receipt else _ZERO, credit.currency),
+        line_count=credit.line_count, external_id=credit.external_id,
     )  # fmt: skip

@@ -1,15 +1,16 @@
 """What a step takes of an order's lines and of stock, decided before anything is changed. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+import msgspec
+
 from erp.inventory.claims_repository import ReservationRow
 from erp.inventory.reservations import Hold
-from erp.inventory.stock import Demand, Pair, Stock
+from erp.inventory.stock import Demand, Pair, Stock, in_lock_order
 from erp.kernel.errors import UnknownReference
 from erp.kernel.quantity import quantity_text
 from erp.kernel.text import decimal
@@ -30,8 +31,7 @@ class Numbered(Protocol):
 L = TypeVar("L", bound=Numbered)
 
 
-@dataclass(frozen=True, slots=True)
-class Drop:
+class Drop(msgspec.Struct, frozen=True):
     """Part of a line that leaves now: `quantity` in its unit, `base` in the product's; `reserved` of it was held."""
 
     line: LineRow
@@ -72,7 +72,7 @@ def named(
 
 def pairs_of(lines: Iterable[LineRow], location_id: UUID) -> list[Pair]:
     """The stock levels of the order's goods, sorted."""
-    return sorted({(line.product_id, location_id) for line in lines if line.goods})
+    return in_lock_order((line.product_id, location_id) for line in lines if line.goods)
 
 
 def held_by_line(rows: Iterable[ReservationRow]) -> dict[UUID, Decimal]:

@@ -1,19 +1,28 @@
 """Reading orders, deliveries and returns."""
 
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Numeric, Uuid, and_, bindparam, cast, func, select
+from sqlalchemy import Numeric, Uuid, and_, bindparam, cast, func, select, true
 
 from db.statement import TENANT, Statement
 from erp.http.filters import eq, in_, span
 from erp.http.listing import Listing
+from erp.inventory.claims_repository import held_by_line
+from erp.invoicing.facts import invoiced_by_line
 from erp.invoicing.models import invoices
 from erp.kernel.text import Date
-from erp.sales.models import deliveries, sales_orders, sales_return_lines, sales_returns
-from erp.sales.repository import DELIVERY_COLUMNS, ORDER_COLUMNS, RETURN_COLUMNS, RETURN_LINE_COLUMNS
-from erp.sales.rows import DeliveryRow, OrderRow, ReturnLineRow, ReturnRow
+from erp.sales.models import deliveries, sales_order_lines, sales_orders, sales_return_lines, sales_returns
+from erp.sales.repository import (
+    BILLED_AMOUNTS,
+    DELIVERY_COLUMNS,
+    LINE_COLUMNS,
+    ORDER_COLUMNS,
+    RETURN_COLUMNS,
+    RETURN_LINE_COLUMNS,
+)
+from erp.sales.rows import BilledRow, DeliveryRow, LineRow, OrderRow, ReturnLineRow, ReturnRow
 
 _ZERO = cast(0, Numeric)
 
@@ -78,6 +87,48 @@ ORDERS: Listing[OrderRow] = Listing(
         "gross": span(sales_orders.c.gross),
     },
 )
+
+
+class ShownLine(NamedTuple):
+    """A line with all of its order: `held` for it, `invoiced` of it, and what is billed of the whole order."""
+
+    order: OrderRow
+    line: LineRow
+    held: Decimal
+    invoiced: Decimal
+    billed: BilledRow
+
+    @classmethod
+    def read(cls, *columns: Any) -> "ShownLine":
+        *both, held, invoiced, billed, unpaid = columns
+        order, line = both[: len(ORDER_COLUMNS)], both[len(ORDER_COLUMNS) :]
+        return cls(OrderRow(*order), LineRow(*line), held, invoiced, BilledRow(billed, unpaid))
+
+
+_order_id = bindparam("order_id", type_=Uuid)
+_held, _invoiced = held_by_line(_order_id), invoiced_by_line(_order_id)
+_billed = BILLED_AMOUNTS.subquery("billed_order")
+#: All that is shown of an order, by one statement: one snapshot without a transaction's begin and end.
+SHOWN_ORDER: Statement[ShownLine] = Statement(
+    select(
+        *ORDER_COLUMNS, *LINE_COLUMNS, func.coalesce(_held.c.held, _ZERO),
+        func.coalesce(_invoiced.c.invoiced, _ZERO), _billed.c.invoiced, _billed.c.open,
+    )
+    .select_from(sales_orders)
+    .join(
+        sales_order_lines,
+        and_(
+            sales_order_lines.c.tenant_id == sales_orders.c.tenant_id,
+            sales_order_lines.c.order_id == sales_orders.c.id,
+        ),
+    )
+    .join(_billed, true())
+    .outerjoin(_held, _held.c.line_id == sales_order_lines.c.id)
+    .outerjoin(_invoiced, _invoiced.c.line_id == sales_order_lines.c.id)
+    .where(sales_orders.c.tenant_id == TENANT, sales_orders.c.id == _order_id)
+    .order_by(sales_order_lines.c.line_no),
+    ShownLine.read,
+)  # fmt: skip
 
 #: The state of the order a delivery belongs to.
 ORDER_STATE: Statement[StateRow] = Statement(

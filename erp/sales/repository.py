@@ -145,13 +145,12 @@ def _signed(amount: ColumnElement[object]) -> ColumnElement[object]:
     return case((invoices.c.kind == "invoice", amount), else_=-amount)
 
 
-BILLED: Statement[BilledRow] = Statement(
-    select(
-        func.coalesce(func.sum(_signed(invoices.c.gross)), _ZERO),
-        func.coalesce(func.sum(_signed(func.coalesce(open_amount_of(invoices.c.id), _ZERO))), _ZERO),
-    ).where(_of_order, invoices.c.state == "posted"),
-    BilledRow,
-)
+#: One row, whatever there is.
+BILLED_AMOUNTS = select(
+    func.coalesce(func.sum(_signed(invoices.c.gross)), _ZERO).label("invoiced"),
+    func.coalesce(func.sum(_signed(func.coalesce(open_amount_of(invoices.c.id), _ZERO))), _ZERO).label("open"),
+).where(_of_order, invoices.c.state == "posted")
+BILLED: Statement[BilledRow] = Statement(BILLED_AMOUNTS, BilledRow)
 
 ADD_DELIVERY: Statement[tuple[()]] = Statement(
     insert(deliveries).values(tenant_id=TENANT, **{name: bindparam(name) for name in DeliveryRow._fields})

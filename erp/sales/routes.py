@@ -9,8 +9,6 @@ from erp.http.answers import Reply
 from erp.http.commands import Command, perform, read, show
 from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
-from erp.inventory.reservations import shown_reservations_of
-from erp.invoicing.facts import invoiced_lines
 from erp.invoicing.schemas import InvoiceView
 from erp.kernel.errors import NotFound
 from erp.parties.facts import party_facts
@@ -18,10 +16,7 @@ from erp.sales import delivery_routes, direct_routes, service
 from erp.sales.credit import credit_view
 from erp.sales.credit_queries import EXPOSURE
 from erp.sales.documents import CreditView, DeliveryView, OrderSummary, OrderView
-from erp.sales.planning import held_by_line
-from erp.sales.queries import ORDERS
-from erp.sales.repository import BILLED, ORDER, ORDER_LINES
-from erp.sales.saving import order_of
+from erp.sales.queries import ORDERS, SHOWN_ORDER
 from erp.sales.schemas import (
     CancelOrderInput,
     ConfirmOrderInput,
@@ -31,7 +26,7 @@ from erp.sales.schemas import (
     ReserveOrderInput,
     UpdateOrderInput,
 )
-from erp.sales.views import order_summary, order_view
+from erp.sales.views import order_summary, shown_order
 
 CREATE = Command(
     "sales_orders.create", service.create_order, "sales_orders:write", CreateOrderInput, status=201, key="required"
@@ -123,11 +118,8 @@ async def invoice_order(
 @get("/sales-orders/{order_id:uuid}", summary="Read a sales order")
 async def get_order(request: ApiRequest, order_id: UUID) -> Reply[OrderView]:
     """With its lines, what is reserved, delivered, returned and invoiced of each, and how far it is paid."""
-    found, lines, reserved, invoiced, [billed] = await read(
-        request, "sales_orders:read", ORDER(order_id=order_id), ORDER_LINES(order_id=order_id),
-        shown_reservations_of(order_id), invoiced_lines(order_id), BILLED(order_id=order_id),
-    )  # fmt: skip
-    return show(order_view(order_of(found, order_id), lines, held_by_line(reserved), invoiced, billed))
+    [shown] = await read(request, "sales_orders:read", SHOWN_ORDER(order_id=order_id))
+    return show(shown_order(shown, order_id))
 
 
 @get("/sales-orders", summary="List sales orders", opt={"listing": ORDERS})

@@ -22,6 +22,7 @@ from erp.sales.documents import (
     ReturnSummary,
     ReturnView,
 )
+from erp.sales.queries import ShownLine
 from erp.sales.rows import (
     BilledRow,
     DeliveryLineRow,
@@ -31,6 +32,7 @@ from erp.sales.rows import (
     ReturnLineRow,
     ReturnRow,
 )
+from erp.sales.saving import order_of
 
 _ZERO = Decimal(0)
 _NOT_BILLED = BilledRow(_ZERO, _ZERO)
@@ -56,7 +58,25 @@ def order_view(
     billed: BilledRow = _NOT_BILLED,
 ) -> OrderView:
     """`held`: order line -> reserved for it, in the product's unit."""
-    done = still_invoiced(invoiced)
+    return _order_view(row, lines, held, still_invoiced(invoiced), billed)
+
+
+def shown_order(shown: Sequence[ShownLine], order_id: UUID) -> OrderView:
+    """Raises NotFound."""
+    order = order_of([one.order for one in shown[:1]], order_id)
+    return _order_view(
+        order, [one.line for one in shown], {one.line.id: one.held for one in shown},
+        {one.line.id: one.invoiced for one in shown}, shown[0].billed,
+    )  # fmt: skip
+
+
+def _order_view(
+    row: OrderRow,
+    lines: Sequence[LineRow],
+    held: Mapping[UUID, Decimal],
+    done: Mapping[UUID, Decimal],
+    billed: BilledRow,
+) -> OrderView:
     return OrderView(
         **asdict(order_summary(row)),
         invoice_state=_invoice_state(lines, done),

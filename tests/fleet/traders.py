@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +46,7 @@ class Deed:
     body: bytes
     tries: list[int | None] = field(default_factory=list)
     answer: bytes = b""
+    answered_at: float = 0.0
 
     @property
     def status(self) -> int:
@@ -70,6 +72,10 @@ class History:
 
     def __init__(self, run: str) -> None:
         self.deeds: list[Deed] = []
+        #: When a try got a 5xx, or no answer though its caller waited for one; monotonic seconds.
+        self.troubles: list[float] = []
+        #: What a caller did not find as it had just written it.
+        self.stale: list[str] = []
         self._run = run
         self._numbers = itertools.count(1)
 
@@ -92,11 +98,12 @@ class Refused(Exception):
 class Trader:
     """One caller. Order to cash in six requests, orders of the scarce product, and corrections of stock."""
 
-    def __init__(self, wire: Wire, shop: Shop, history: History, seed: int) -> None:
+    def __init__(self, wire: Wire, shop: Shop, history: History, seed: int, *, reads_back: bool = False) -> None:
         self._wire = wire
         self._shop = shop
         self._history = history
         self._draw = random.Random(seed)
+        self._reads_back = reads_back
 
     async def trade(self, over: asyncio.Event) -> None:
         """Until told that it is over; what was begun is brought to an end."""
@@ -119,7 +126,9 @@ class Trader:
         party = self._shop.customer
         order = await self._must("order", "/v1/sales-orders", {"party_id": party, "lines": lines}, "reference")
         path = f"/v1/sales-orders/{order['id']}"
+        await self._read_back(path, "draft")
         await self._must("confirm", f"{path}/confirm", {}, "")
+        await self._read_back(path, "confirmed")
         await self._must("delivery", f"{path}/deliveries", {}, "text")
         invoice = await self._must("invoice", f"{path}/invoices", {}, "text")
         posted = await self._must("post", f"/v1/invoices/{invoice['id']}/post", {}, "")
@@ -151,12 +160,24 @@ class Trader:
             raise Refused
         return deed.told
 
+    async def _read_back(self, path: str, state: str) -> None:
+        """What this caller has just written; an answer that cannot be given is not a wrong one."""
+        if not self._reads_back:
+            return
+        reply = await self._wire.ask("GET", path)
+        if reply is not None and reply.status < 500:
+            found = msgspec.json.decode(reply.body).get("state") if reply.status == 200 else reply.status
+            if found != state:
+                self._history.stale.append(f"{path}: {found} instead of {state}")
+
     async def _try(self, deed: Deed) -> None:
         hang_up = self._draw.uniform(0.001, _STAYS) if self._draw.random() < _HANGS_UP else 0.0
         reply = await self._wire.ask("POST", deed.path, deed.body, key_of(deed), hang_up=hang_up)
         deed.tries.append(None if reply is None else reply.status)
+        if (reply is None and not hang_up) or (reply is not None and reply.status >= 500):
+            self._history.troubles.append(time.monotonic())
         if reply is not None and is_final(reply):
-            deed.answer = reply.body
+            deed.answer, deed.answered_at = reply.body, time.monotonic()
         else:
             await asyncio.sleep(self._draw.uniform(0.02, 0.2))
 

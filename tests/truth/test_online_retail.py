@@ -40,7 +40,7 @@ async def test_the_books_equal_the_truth_to_the_penny(newcomer: Any) -> None:
     tenant: Tenant = await newcomer(first_fiscal_year=2009, chart="uk-small")
     documents, rejected = gather(read_lines(FILE))
     api = Api(tenant.client)
-    outcome = await Upload(api, streams=4, progress=lambda stage, done, total: None).run(documents, "truth")
+    outcome = await Upload(api, streams=2, progress=lambda stage, done, total: None).run(documents, "truth")
     assert outcome.booked == Counter(
         {Kind.SALE: 3745, Kind.CREDIT: 805, Kind.WRITE_OFF: 214, Kind.FOUND: 128, Kind.GIVEN: 1}
     )

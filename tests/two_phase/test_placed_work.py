@@ -7,6 +7,7 @@ import pytest
 from redis import Redis
 
 from tests.api.whole.conftest import Newcomer
+from tests.forked import Nursery
 from tests.services import Services
 from tests.two_phase.conftest import Tables
 from tests.workers.conftest import Processes
@@ -20,14 +21,14 @@ def second(services: Services) -> Iterator[Tables]:
 
 
 @pytest.fixture
-def processes(services: Services, second: Tables, tmp_path: Path) -> Iterator[Processes]:
+def processes(services: Services, second: Tables, tmp_path: Path, nursery: Nursery) -> Iterator[Processes]:
     first = Tables(services.superuser_url)
     for tables in (first, second):
         tables.rows("TRUNCATE outbox, jobs, job_rows, cron_runs, leases")
     first.close()
     with Redis.from_url(services.redis_queue_url) as redis:
         redis.flushdb()
-    found = Processes(services, tmp_path)
+    found = Processes(services, tmp_path, nursery)
     yield found
     found.end()
 

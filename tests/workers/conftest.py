@@ -18,7 +18,7 @@ from redis import Redis
 
 from db.pool import Pool
 from db.replicas import ReplicaSet
-from deploy.local.processes import Program, Running, start
+from deploy.local.processes import Program, Running
 from tenancy.caller import Caller, TenantFacts
 from tenancy.database import TenantDatabase
 from tenancy.locks import NoLocks
@@ -27,6 +27,7 @@ from tenancy.reads import TenantReads
 from tests.api.whole.conftest import gate as gate
 from tests.api.whole.conftest import newcomer as new_tenant
 from tests.api.whole.conftest import operator as operator
+from tests.forked import Nursery
 from tests.services import Services
 
 __all__ = ["gate", "new_tenant", "operator"]  # fixtures of the whole application
@@ -53,8 +54,9 @@ BRISK = {
 class Processes:
     """Worker and coordinator processes of one test; whatever still runs at its end is removed."""
 
-    def __init__(self, services: Services, folder: Path) -> None:
+    def __init__(self, services: Services, folder: Path, nursery: Nursery) -> None:
         self._services = services
+        self._nursery = nursery
         self._folder = folder
         self._running: list[Running] = []
 
@@ -95,7 +97,7 @@ class Processes:
         environment = self._services.environment(f"{name}-{number}", role) | settings
         environment |= {"ERP_LOG_LEVEL": "INFO", "ERP_POOL_SIZE": "6", "PYTHONUNBUFFERED": "1"}
         log = self._folder / f"{number}-{name}.log"
-        running = start(Program(f"{name}-{number}", command, log, ROOT, environment))
+        running = self._nursery.start(Program(f"{name}-{number}", command, log, ROOT, environment))
         self._running.append(running)
         return running
 
@@ -106,8 +108,8 @@ def signal_group(running: Running, number: signal.Signals) -> None:
 
 
 @pytest.fixture
-def processes(services: Services, tmp_path: Path, clean: None) -> Iterator[Processes]:
-    found = Processes(services, tmp_path)
+def processes(services: Services, tmp_path: Path, clean: None, nursery: Nursery) -> Iterator[Processes]:
+    found = Processes(services, tmp_path, nursery)
     yield found
     found.end()
 

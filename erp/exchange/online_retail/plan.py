@@ -52,6 +52,7 @@ class Row:
     key: str
     data: dict[str, Any]
     lines: tuple[int, ...] = ()
+    resource: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +167,8 @@ def opening_rows(
         )  # fmt: skip
 
 
-def document_row(document: Document, party_ids: dict[str, str], product_ids: dict[str, str]) -> tuple[str, Row]:
-    """The bulk resource and the row that book the document."""
+def document_row(document: Document, party_ids: dict[str, str], product_ids: dict[str, str]) -> Row:
+    """The row that books the document, and the bulk resource it goes to."""
     key = f"document:{document.number}"
     common = {"date": str(document.day), "external_id": key}
     # Documents arrive in no order: their costs are those of the order of recording.
@@ -182,7 +183,7 @@ def document_row(document: Document, party_ids: dict[str, str], product_ids: dic
                 "lines": lines,
                 "reference": document.number,
             }
-            return "direct-sales", Row(key, data, numbers)
+            return Row(key, data, numbers, "direct-sales")
         case Kind.CREDIT:
             lines = [_sold(line, product_ids, -line.quantity) for line in document.lines]
             data = {
@@ -191,11 +192,12 @@ def document_row(document: Document, party_ids: dict[str, str], product_ids: dic
                 "lines": lines,
                 "reason": "Credit " + document.number,
             }
-            return "direct-credits", Row(key, data, numbers)
+            return Row(key, data, numbers, "direct-credits")
         case Kind.ADJUSTMENT:
-            return "journal-entries", Row(key, {**common, **_entry(document)}, numbers)
+            return Row(key, {**common, **_entry(document)}, numbers, "journal-entries")
         case _:
-            return "stock-adjustments", Row(key, {**moving, **_adjustment(document, product_ids)}, numbers)
+            data = {**moving, **_adjustment(document, product_ids)}
+            return Row(key, data, numbers, "stock-adjustments")
 
 
 def _sold(line: Line, product_ids: dict[str, str], quantity: Decimal) -> dict[str, str]:

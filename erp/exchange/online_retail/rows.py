@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -80,6 +81,7 @@ def _parse(number: int, row: list[str]) -> Line | Rejected:
     )  # fmt: skip
 
 
+@lru_cache(maxsize=256)
 def _timestamp(text: str) -> datetime:
     for pattern in _TIMESTAMPS:
         try:

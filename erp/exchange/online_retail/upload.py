@@ -2,14 +2,22 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from erp.exchange.api import BYTES_PER_REQUEST, ROWS_PER_REQUEST, Api, ApiProblem, RowAnswer
+from erp.exchange.api import (
+    BYTES_PER_REQUEST,
+    ROWS_PER_REQUEST,
+    ROWS_PER_TRANSACTION,
+    Api,
+    ApiProblem,
+    KeyedRow,
+    RowAnswer,
+)
 from erp.exchange.online_retail.documents import Document, Kind
 from erp.exchange.online_retail.plan import (
     Row,
@@ -20,6 +28,8 @@ from erp.exchange.online_retail.plan import (
     products,
 )
 from erp.exchange.online_retail.rows import Rejected
+
+T = TypeVar("T")
 
 SUPPLIER_KEY: Final = "supplier:opening-stock"
 #: How many documents of one kind go out before any of the next: credits bring back what sales took.
@@ -60,12 +70,13 @@ class Upload:
         """Raises ApiProblem when masters or opening stock are refused: nothing after them could be right."""
         found = products(documents)
         tax_group = await self._tax_free_group()
-        party_ids = await self._masters("parties", [_supplier(), *party_rows(documents)])
-        product_ids = await self._masters("products", product_rows(found, tax_group))
+        party_ids, product_ids = await _together(
+            self._masters("parties", [_supplier(), *party_rows(documents)]),
+            self._masters("products", product_rows(found, tax_group)),
+        )
         self.outcome.parties, self.outcome.products = len(party_ids), len(product_ids)
         first = min(document.day for document in documents)
-        opening = list(opening_rows(found, party_ids[SUPPLIER_KEY], product_ids, first, source))
-        await self._opening(opening)
+        await self._opening(list(opening_rows(found, party_ids[SUPPLIER_KEY], product_ids, first, source)))
         await self._documents(documents, party_ids, product_ids)
         return self.outcome
 
@@ -76,7 +87,7 @@ class Upload:
         raise ApiProblem("The tenant has no tax group `zero` for sales without tax.")
 
     async def _masters(self, resource: str, rows: Sequence[Row]) -> dict[str, str]:
-        """External id -> id of all rows: those already there, then those sent now."""
+        """External id -> id of all rows: those already there, then those sent now, a hundred to a transaction."""
         ids = {
             record["external_id"]: record["id"]
             async for record in self._api.every(f"/v1/{resource}", fields="id,external_id")
@@ -85,45 +96,66 @@ class Upload:
         missing = [row for row in rows if row.key not in ids]
         done = len(rows) - len(missing)
         self._progress(resource, done, len(rows))
-        for batch in _batches(missing):
-            for answer in await self._api.bulk(resource, [(row.key, row.data) for row in batch]):
+
+        async def send(batch: list[_Ready]) -> None:
+            nonlocal done
+            for answer in await self._api.bulk_together(resource, _keyed(batch)):
                 if answer.id is None:
                     raise ApiProblem(f"{resource} {answer.key}: {_reason(answer)}")
                 ids[answer.key] = answer.id
             done += len(batch)
             self._progress(resource, done, len(rows))
+
+        await self._drain(_batches(map(_ready, missing), ROWS_PER_TRANSACTION), send)
         return {row.key: ids[row.key] for row in rows}
 
     async def _opening(self, rows: Sequence[Row]) -> None:
-        self._progress("opening stock", 0, len(rows))
-        for number, row in enumerate(rows, 1):
-            [answer] = await self._api.bulk("direct-receipts", [(row.key, row.data)])
+        done = 0
+        self._progress("opening stock", done, len(rows))
+
+        async def send(batch: list[_Ready]) -> None:
+            nonlocal done
+            [answer] = await self._api.bulk("direct-receipts", _keyed(batch))
             if answer.id is None and not answer.already_there:
-                raise ApiProblem(f"opening stock {row.key}: {_reason(answer)}")
-            self._progress("opening stock", number, len(rows))
+                raise ApiProblem(f"opening stock {answer.key}: {_reason(answer)}")
+            done += 1
+            self._progress("opening stock", done, len(rows))
+
+        await self._drain(_batches(map(_ready, rows), 1), send)
 
     async def _documents(
         self, documents: Sequence[Document], party_ids: dict[str, str], product_ids: dict[str, str]
     ) -> None:
         total, done = sum(len(document.lines) for document in documents), 0
         self._progress("lines", 0, total)
-        turns = asyncio.Semaphore(self._streams)
 
-        async def send(resource: str, batch: list[tuple[Document, Row]]) -> None:
+        def planned(kind: Kind) -> Iterator[_Ready]:
+            for document in documents:
+                if document.kind is kind:
+                    yield _ready(document_row(document, party_ids, product_ids), document)
+
+        async def send(batch: list[_Ready]) -> None:
             nonlocal done
-            async with turns:
-                answers = await self._api.bulk(resource, [(row.key, row.data) for _, row in batch])
-            for (document, row), answer in zip(batch, answers, strict=True):
-                self._note(document, row, answer)
-            done += sum(len(document.lines) for document, _ in batch)
+            answers = await self._api.bulk(batch[0].row.resource, _keyed(batch))
+            for one, answer in zip(batch, answers, strict=True):
+                if one.document is not None:
+                    self._note(one.document, one.row, answer)
+                    done += len(one.document.lines)
             self._progress("lines", done, total)
 
         for kind in _ORDER:
-            planned = [(d, document_row(d, party_ids, product_ids)) for d in documents if d.kind is kind]
-            batches = _batches([(d, row) for d, (_, row) in planned], lambda pair: pair[1])
-            async with asyncio.TaskGroup() as group:
-                for batch in batches:
-                    group.create_task(send(planned[0][1][0], batch))
+            await self._drain(_batches(planned(kind), ROWS_PER_REQUEST), send)
+
+    async def _drain(
+        self, batches: Iterator[list["_Ready"]], send: Callable[[list["_Ready"]], Awaitable[None]]
+    ) -> None:
+        """Send every batch, as many at once as there are streams; one is made when its turn comes."""
+
+        async def stream() -> None:
+            for batch in batches:
+                await send(batch)
+
+        await _together(*(stream() for _ in range(self._streams)))
 
     def _note(self, document: Document, row: Row, answer: RowAnswer) -> None:
         if answer.id is not None:
@@ -147,18 +179,45 @@ def _supplier() -> Row:
     return Row(SUPPLIER_KEY, data)
 
 
-def _batches(rows: Iterable[Any], row_of: Callable[[Any], Row] = lambda row: row) -> list[list[Any]]:
+class _Ready(NamedTuple):
+    """A row as it is sent, and the document behind it."""
+
+    row: Row
+    content: msgspec.Raw
+    document: Document | None = None
+
+
+def _ready(row: Row, document: Document | None = None) -> _Ready:
+    return _Ready(row, msgspec.Raw(msgspec.json.encode(row.data)), document)
+
+
+def _keyed(batch: Sequence[_Ready]) -> list[KeyedRow]:
+    return [(one.row.key, one.content) for one in batch]
+
+
+def _batches(rows: Iterable[_Ready], most: int) -> Iterator[list[_Ready]]:
     """Rows in requests that stay below the bounds of one bulk request."""
-    batches: list[list[Any]] = []
-    size = BYTES_PER_REQUEST
-    for item in rows:
-        length = len(msgspec.json.encode(row_of(item).data)) + 64
-        if size + length > BYTES_PER_REQUEST or len(batches[-1]) >= ROWS_PER_REQUEST:
-            batches.append([])
-            size = 0
-        batches[-1].append(item)
+    batch: list[_Ready] = []
+    size = 0
+    for one in rows:
+        length = len(one.content) + 64
+        if batch and (size + length > BYTES_PER_REQUEST or len(batch) >= most):
+            yield batch
+            batch, size = [], 0
+        batch.append(one)
         size += length
-    return batches
+    if batch:
+        yield batch
+
+
+async def _together(*work: Coroutine[Any, Any, T]) -> list[T]:
+    """What each returns. The first failure ends the others and is raised itself."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in work]
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 def _reason(answer: RowAnswer) -> str:

@@ -1,0 +1,159 @@
+"""Locks and the cache, beside the round trips to Redis that they cannot do without."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+
+from db.redis import connect
+from loadtests.agreement.bench import Bench
+from loadtests.agreement.figures import Figure, p99_within, timed, times_bare
+from loadtests.figures import Latency, latency
+from tenancy.cache.entries import Entry, record
+from tenancy.cache.service import TenantCache
+from tenancy.locks import LockService
+
+_TIMES = 2_000
+_ROUNDS = 300
+_TTL_MS = 10_000
+_INSTANCES = 3
+#: The least that could be called a lock: taken when free, left only by its owner.
+_TAKE = (
+    "for i = 1, #KEYS do if not redis.call('SET', KEYS[i], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end end"
+    " return 1"
+)
+_LEAVE = (
+    "for i = 1, #KEYS do if redis.call('GET', KEYS[i]) == ARGV[1] then redis.call('DEL', KEYS[i]) end end return 1"
+)
+
+
+async def locks(bench: Bench) -> list[Figure]:
+    """Names nobody else wants: what is measured is the way there and back, not the waiting."""
+    client = connect(bench.fleet.plan.endpoints.redis_locks_url, timeout=0.5)
+    service = LockService(client)
+    await service.start()
+    try:
+        return [
+            await _lock(bench, service, client, "lock acquire + release", 1),
+            await _lock(bench, service, client, "three-key lock", 3),
+        ]
+    finally:
+        await service.close()
+        await client.aclose()
+
+
+async def _lock(bench: Bench, service: LockService, client: Redis, name: str, keys: int) -> Figure:
+    take, leave = client.register_script(_TAKE), client.register_script(_LEAVE)
+
+    async def ours(number: int) -> None:
+        async with service.hold(bench.tenant_id, [f"bench:{number:08x}:{key}" for key in range(keys)]):
+            pass
+
+    async def bare(number: int) -> None:
+        names, token = [f"bare:{number:08x}:{key}" for key in range(keys)], uuid.uuid4().hex
+        await take(names, [token, _TTL_MS])
+        await leave(names, [token])
+
+    return times_bare(name, await timed(ours, _TIMES), await timed(bare, _TIMES), at_most=1.5)
+
+
+# -- cache
+
+
+@dataclass(slots=True)
+class _Source:
+    """What is cached: the number it has at the moment."""
+
+    number: int = 0
+
+    async def load(self, after: int | None) -> tuple[bytes, int]:
+        return str(self.number).encode(), after or 0
+
+
+@asynccontextmanager
+async def _instances(url: str, count: int) -> AsyncIterator[list[TenantCache]]:
+    made: list[tuple[TenantCache, Redis, Redis]] = []
+    try:
+        for _ in range(count):
+            client, ears = connect(url, timeout=0.5), connect(url, timeout=5.0)
+            made.append((TenantCache(client, ears), client, ears))
+            await made[-1][0].start()
+        yield [cache for cache, _, _ in made]
+    finally:
+        for cache, client, ears in made:
+            await cache.close()
+            await client.aclose()
+            await ears.aclose()
+
+
+async def cache_levels(bench: Bench) -> list[Figure]:
+    url, source = bench.fleet.plan.endpoints.redis_cache_url, _Source()
+    async with _instances(url, 2) as (filler, reader):
+        client = connect(url, timeout=0.5)
+        await client.set("bare:entry", b"value", px=60_000)
+        entries = [_entry(bench, number) for number in range(_TIMES + 50)]
+        for entry in entries:
+            await filler.get(bench.tenant_id, entry, None, 60.0, source.load)
+        bare = await timed(lambda number: client.get("bare:entry"), _TIMES)
+        second = await timed(lambda at: reader.get(bench.tenant_id, entries[at], None, 60.0, source.load), _TIMES)
+        first = await timed(lambda at: reader.get(bench.tenant_id, entries[-1], None, 60.0, source.load), _TIMES)
+        await client.aclose()
+    return [
+        times_bare("cache get, this instance's memory", first, bare),
+        times_bare("cache get, Redis", second, bare),
+    ]
+
+
+def _entry(bench: Bench, number: int) -> Entry:
+    return record("product", uuid.UUID(int=number + 1))
+
+
+async def invalidation(bench: Bench) -> list[Figure]:
+    """From the call on one instance until the last of three no longer has the old answer."""
+    url, source, entry = bench.fleet.plan.endpoints.redis_cache_url, _Source(), _entry(bench, 10**9)
+    async with _instances(url, _INSTANCES) as caches:
+
+        async def read(cache: TenantCache) -> bytes:
+            return (await cache.get(bench.tenant_id, entry, None, 60.0, source.load)).value
+
+        seconds = []
+        for number in range(_ROUNDS):
+            for cache in caches:
+                await read(cache)
+            source.number = number + 1
+            new, begun = str(source.number).encode(), time.perf_counter()
+            await caches[0].invalidate(bench.tenant_id, entry.tags)
+            while [await read(cache) for cache in caches] != [new] * _INSTANCES:  # noqa: ASYNC110  # it has no event
+                await asyncio.sleep(0.0005)
+            seconds.append(time.perf_counter() - begun)
+    return [p99_within("invalidation to the last instance", latency(seconds), await _heard(url), 20)]
+
+
+async def _heard(url: str) -> Latency:
+    """The bare limit: a message until the last of as many subscribers has it."""
+    client = connect(url, timeout=0.5)
+    ears = [client.pubsub(ignore_subscribe_messages=True) for _ in range(_INSTANCES)]
+    for ear in ears:
+        await ear.subscribe("bench:bare")
+        await ear.get_message(timeout=1.0)
+
+    async def told(number: int) -> None:
+        await client.publish("bench:bare", str(number))
+        await asyncio.gather(*(_next(ear) for ear in ears))
+
+    try:
+        return await timed(told, _ROUNDS)
+    finally:
+        for ear in ears:
+            await ear.aclose()  # type: ignore[no-untyped-call]
+        await client.aclose()
+
+
+async def _next(ear: PubSub) -> None:
+    while await ear.get_message(timeout=5.0) is None:
+        pass
