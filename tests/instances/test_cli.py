@@ -14,6 +14,7 @@ from tenancy.platform import PlatformDatabase
 from tests.configuration.test_cli import _LOGGED, url
 from tests.instances.conftest import until
 from tests.services import Services
+from tests.standbys import catch_up
 from workers.lease import Lease
 
 __all__ = ["url"]
@@ -61,6 +62,7 @@ async def test_the_lead_from_the_command_line(cli: Cli, services: Services) -> N
         await lease.give_up()
         await pool.close()
     assert "nobody has taken over" in await cli("leader", "show", code=1)
+    catch_up(services)
     [newest] = json.loads(await cli("leader", "history", "--limit", "1", "--json"))
     assert (newest["holder"], newest["ended"]) == ("cli-test:0", "stopped")
 

@@ -12,7 +12,7 @@ from erp.app import build_app
 from erp.http.gate import Gate
 from erp.settings import load_settings
 from tests.api.whole.conftest import Tenant, client_of, running, settings_environment
-from tests.instances.conftest import until
+from tests.instances.conftest import Fleet, until
 from tests.services import Services
 
 
@@ -77,10 +77,20 @@ async def test_a_drained_instance_is_not_ready_until_it_is_put_back(
         assert (ready.status_code, ready.json()["reasons"]) == (503, ["draining"])
         assert (await other.get("/v1/instances")).status_code == 200  # what reaches it is still served
         assert (await look(operator, "/instances/test-2"))["state"] == "draining"
-        last = await ask(operator, "/instances/test-1/drain", 409, reason="And this one")
-        assert last["code"] == "last-instance"
         assert (await ask(operator, "/instances/test-2/undrain", reason="Done"))["state"] == "ready"
         assert (await other.get("/health/ready")).status_code == 200
+
+
+async def test_the_last_ready_one_of_its_role_is_drained_by_force_only(
+    operator: httpx.AsyncClient, services: Services
+) -> None:
+    fleet = Fleet(services.redis_sessions_url)
+    one = await fleet.join("lonely")
+    refused = await ask(operator, f"/instances/{one.about.id}/drain", 409, reason="For a test")
+    assert refused["code"] == "last-instance"
+    forced = await ask(operator, f"/instances/{one.about.id}/drain", reason="For a test", force=True)
+    assert forced["state"] == "draining"
+    await fleet.end()
 
 
 async def test_one_or_all_read_the_configuration_again_and_change_their_log_level(

@@ -2,13 +2,19 @@
 
 from datetime import UTC, datetime
 
-from fleet.instances.member import About, Condition, Load, Member, State
+import pytest
+
+from erp.operations.leader import successor
+from erp.operations.leader_errors import NoOtherCoordinator
+from fleet.instances.member import About, Condition, Load, Member, Roll, State
 from fleet.instances.selection import Chooser
 
+STATES: tuple[tuple[str, State], ...] = (("a", "ready"), ("b", "draining"))
 
-def member(name: str, state: State = "ready", **load: float) -> Member:
+
+def member(name: str, state: State = "ready", role: str = "api", **load: float) -> Member:
     about = About(
-        id=name, name=name, role="api", version="1", host="h", pid=1, started_at=datetime(2026, 1, 1, tzinfo=UTC)
+        id=name, name=name, role=role, version="1", host="h", pid=1, started_at=datetime(2026, 1, 1, tzinfo=UTC)
     )
     return Member(about, Condition(state=state, load=Load(**load)), 0.0)  # type: ignore[arg-type]
 
@@ -40,3 +46,15 @@ def test_any_is_any_and_a_drained_one_only_when_there_is_no_other() -> None:
     last = chooser.choose(members[2:], "least_loaded", "api")
     assert last is members[2]
     assert chooser.choose([], "random", "api") is None
+
+
+def test_the_lead_is_offered_to_a_ready_coordinator_that_does_not_have_it() -> None:
+    roll = Roll(tuple(member(name, state, "coordinator") for name, state in STATES), whole=True)
+    chosen = successor(roll, "c", "a")
+    assert chosen is not None
+    assert chosen.id == "a"
+    assert successor(roll, "c", None) is None  # anybody
+    for to in ("a", "b", "c", "nobody", None):
+        with pytest.raises(NoOtherCoordinator):
+            successor(roll, "a", to)
+    assert successor(Roll(roll.members, whole=False), "a", None) is None  # somebody may only not be listed
