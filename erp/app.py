@@ -3,7 +3,6 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import version as package_version
 from typing import Any, Final
 
 from db.consistency import TokenCodec
@@ -20,12 +19,21 @@ from erp.http.commands import Command
 from erp.http.entry import Limits
 from erp.http.gate import Gate, GatePolicy
 from erp.http.services import Services
+from erp.instance import VERSION, instance_of
 from erp.intercompany import routes as intercompany
 from erp.inventory import routes as inventory
 from erp.invoicing import routes as invoicing
 from erp.jobs import routes as jobs
 from erp.kernel.paging import CursorCodec
-from erp.operations import cache_routes, configuration_routes, locks_routes, two_phase_routes
+from erp.operations import (
+    cache_routes,
+    configuration_routes,
+    features_routes,
+    instances_routes,
+    leader_routes,
+    locks_routes,
+    two_phase_routes,
+)
 from erp.parties import routes as parties
 from erp.payments import routes as payments
 from erp.pricing import routes as pricing
@@ -50,12 +58,10 @@ from tenancy.limit_keys import (
     USER_PER_MINUTE,
 )
 
-VERSION: Final = package_version("erp-backend")
-
 SLICES: Final = (
     tenants, parties, catalog, pricing, accounting, inventory, invoicing, payments, sales, purchasing,
     intercompany, jobs, imports, reporting, audit, configuration_routes, cache_routes, locks_routes,
-    two_phase_routes, fulfilment,
+    two_phase_routes, fulfilment, instances_routes, leader_routes, features_routes,
 )  # fmt: skip
 COMMANDS: Final[tuple[Command, ...]] = tuple(command for module in SLICES for command in module.COMMANDS)
 
@@ -74,24 +80,8 @@ def create_app() -> Gate:
 def build_app(settings: Settings) -> Gate:
     """An application on the given settings; it connects when its lifespan begins."""
     runtime = build_runtime(settings)
-    readiness, liveness, usage = Readiness(), Liveness(), KeyUsage(runtime.primary, placed=runtime.placed.pools)
-    services = Services(
-        database=runtime.database,
-        identity=runtime.identity,
-        gatekeeper=runtime.gatekeeper,
-        locks=runtime.locks,
-        cache=runtime.cache,
-        tokens=TokenCodec(settings.token_secret),
-        cursors=CursorCodec(settings.token_secret),
-        health=_health(settings, runtime),
-        liveness=liveness,
-        readiness=readiness,
-        platform=runtime.platform,
-        platforms=runtime.platforms,
-        two_phase=runtime.two_phase,
-        usage=usage,
-        configuration=runtime.configuration,
-    )
+    services = _services(settings, runtime)
+    readiness, liveness, usage = services.readiness, services.liveness, services.usage
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
@@ -101,7 +91,8 @@ def build_app(settings: Settings) -> Gate:
         readiness.start()
         usage.start()
         try:
-            yield
+            async with services.instance:
+                yield
         finally:
             readiness.drain()
             liveness.stop()
@@ -121,6 +112,28 @@ def build_app(settings: Settings) -> Gate:
     )
     _follow_limits(gate, runtime.configuration)
     return gate
+
+
+def _services(settings: Settings, runtime: Runtime) -> Services:
+    readiness = Readiness()
+    return Services(
+        database=runtime.database,
+        identity=runtime.identity,
+        gatekeeper=runtime.gatekeeper,
+        locks=runtime.locks,
+        cache=runtime.cache,
+        tokens=TokenCodec(settings.token_secret),
+        cursors=CursorCodec(settings.token_secret),
+        health=_health(settings, runtime),
+        liveness=Liveness(),
+        readiness=readiness,
+        platform=runtime.platform,
+        platforms=runtime.platforms,
+        two_phase=runtime.two_phase,
+        usage=KeyUsage(runtime.primary, placed=runtime.placed.pools),
+        configuration=runtime.configuration,
+        instance=instance_of(settings, runtime.configuration_watch, readiness),
+    )
 
 
 def _follow_limits(gate: Gate, configuration: Configuration) -> None:

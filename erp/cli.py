@@ -6,6 +6,9 @@ from deploy.local.commands import fleet
 from erp.exchange.commands import imports
 from erp.exchange.demo.commands import demo
 from erp.operations.configuration_cli import config
+from erp.operations.features_cli import features
+from erp.operations.instances_cli import instances
+from erp.operations.leader_cli import leader
 from erp.operations.payments_cli import payments
 from erp.operations.two_phase_cli import two_phase
 
@@ -15,6 +18,9 @@ app.add_typer(imports, name="import")
 app.add_typer(config, name="config")
 app.add_typer(two_phase, name="two-phase")
 app.add_typer(payments, name="payments")
+app.add_typer(instances, name="instances")
+app.add_typer(leader, name="leader")
+app.add_typer(features, name="features")
 app.command()(demo)
 
 

@@ -66,6 +66,9 @@ class Settings:
     log_level: str = "INFO"
     otlp_endpoint: str = ""
     api_instances: int = 3
+    #: Every instance of a fleet has to be given the same two.
+    instance_heartbeat: float = 5.0
+    instance_dead_after: float = 20.0
     region: str = ""
     zone: str = ""
 
@@ -134,6 +137,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         log_level=env.get("ERP_LOG_LEVEL", "INFO"),
         otlp_endpoint=env.get("ERP_OTLP_ENDPOINT", ""),
         api_instances=number("ERP_API_INSTANCES", 3),
+        instance_heartbeat=float(env.get("ERP_INSTANCE_HEARTBEAT", "5.0")),
+        instance_dead_after=float(env.get("ERP_INSTANCE_DEAD_AFTER", "20.0")),
         region=env.get("ERP_REGION", ""),
         zone=env.get("ERP_ZONE", ""),
     )

@@ -206,6 +206,7 @@ class Readiness:
     def __init__(self) -> None:
         self._started = False
         self._draining = False
+        self._paused = False
         self._own: dict[str, Callable[[], bool]] = {}
 
     def require(self, name: str, holds: Callable[[], bool]) -> None:
@@ -219,9 +220,17 @@ class Readiness:
         """From now on not ready, for good: the process is about to end."""
         self._draining = True
 
+    def pause(self) -> None:
+        """Not ready until `resume`: an operator takes the process out and may put it back."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Undo `pause`; not `drain`, which is for good."""
+        self._paused = False
+
     @property
     def draining(self) -> bool:
-        return self._draining
+        return self._draining or self._paused
 
     def ready(self) -> bool:
         return not self.reasons()
@@ -229,5 +238,5 @@ class Readiness:
     def reasons(self) -> list[str]:
         """Why not; empty when ready."""
         reasons = [] if self._started else ["starting"]
-        reasons += ["draining"] if self._draining else []
+        reasons += ["draining"] if self.draining else []
         return reasons + [name for name, holds in self._own.items() if not holds()]

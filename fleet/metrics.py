@@ -192,12 +192,25 @@ instance_coordination_messages_total = counter(
     "instance_coordination_messages_total", "Messages between instances", _kind,
     label("direction", "sent", "received"),
 )  # fmt: skip
+instance_request_duration_seconds = histogram(
+    "instance_request_duration_seconds", "One instance asking another, answered or not",
+    label("outcome", "answered", "refused", "unreachable", "timeout"), buckets=_FAST,
+)  # fmt: skip
+instance_heartbeats_total = counter(
+    "instance_heartbeats_total", "Heartbeats of this process to the registry", label("outcome", "sent", "failed")
+)
+#: From the leading coordinator; `lost`: gone without a farewell.
+fleet_instances = gauge("fleet_instances", "Instances the registry shows", label("role"))
+fleet_instances_lost_total = counter(
+    "fleet_instances_lost_total", "Instances that fell silent without a farewell", label("role")
+)
 leader_election_attempts_total = counter(
     "leader_election_attempts_total", "Attempts to take or keep the lead",
     label("outcome", "won", "renewed", "lost", "refused", "failed"),
 )  # fmt: skip
 leader = plain_gauge("leader", "1 while this process leads the fleet")
 leader_term = plain_gauge("leader_term", "The term of the lead as this process knows it")
+leader_transfers_total = plain_counter("leader_transfers_total", "Leads handed over by an operator")
 #: `outcome`: done, failed, skipped (another instance had the slot, or the policy says so).
 scheduled_runs_total = counter(
     "scheduled_runs_total", "Runs of scheduled tasks", label("task"), label("outcome", "done", "failed", "skipped")
@@ -240,6 +253,7 @@ GCCollector(registry=REGISTRY)
 
 watch_pool = _pools.watch
 unwatch_pool = _pools.unwatch
+pool_stats = _pools.stats
 
 
 def observe_request(route: str, method: str, status: int, seconds: float) -> None:

@@ -39,8 +39,12 @@ class PoolCollector(Collector):
     def unwatch(self, name: str) -> None:
         self._pools.pop(name, None)
 
+    def stats(self) -> dict[str, Mapping[str, int]]:
+        """The counters of every watched pool by its name, as they are now."""
+        return {name: stats() for name, stats in list(self._pools.items())}
+
     def collect(self) -> Iterable[Metric]:
-        pools = {name: stats() for name, stats in list(self._pools.items())}
+        pools = self.stats()
         for metric, (key, text) in _GAUGES.items():
             yield _filled(GaugeMetricFamily(metric, text, labels=["pool"]), pools, key, 1.0)
         for metric, (key, unit, text) in _COUNTERS.items():

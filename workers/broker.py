@@ -1,6 +1,7 @@
 """The queues in Redis: which row to look at now. Messages are hints and may be lost or doubled; rows are not."""
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from threading import Event
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +42,9 @@ class JobBroker(RedisBroker):
             heartbeat_timeout=settings.queue_heartbeat_ms,
             maintenance_chance=settings.queue_maintenance_chance,
         )
+        #: Set while this process takes messages; what it has fetched it works off in any case.
+        self.taking = Event()
+        self.taking.set()
         for queue in QUEUES:
             self.declare_queue(queue)
 
@@ -50,7 +54,7 @@ class JobBroker(RedisBroker):
             # For delayed messages, of which we have none: there it only shows that we live, however busy we are.
             return super().consume(queue_name, prefetch, min(timeout, self.heartbeat_timeout // 5))
         inner = super().consume(queue_name, prefetch, timeout=0)
-        return WaitingConsumer(inner, self.client, f"{self.namespace}:{queue_name}", timeout / 1000)
+        return WaitingConsumer(inner, self.client, f"{self.namespace}:{queue_name}", timeout / 1000, self.taking)
 
     def send(self, tickets: Iterable[tuple[str, UUID, UUID]], database: str = MAIN) -> None:
         """Messages for each (queue, tenant id, job id), in order, of jobs whose rows are in `database`.

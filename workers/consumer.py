@@ -17,10 +17,11 @@ class WaitingConsumer(Consumer):
 
     With room for a message it sleeps until Redis has one in the list `key`; without, until one of those it holds
     is acknowledged. Either way at most `rest` seconds: then it asks once, which also shows that this worker lives,
-    and looks whether it is to end.
+    and looks whether it is to end. While `taking` is not set it fetches nothing.
     """
 
-    def __init__(self, inner: Any, client: Redis, key: str, rest: float) -> None:
+    def __init__(self, inner: Any, client: Redis, key: str, rest: float, taking: Event) -> None:
+        self._taking = taking
         self._inner = inner
         self._client = client
         self._key = key
@@ -28,6 +29,8 @@ class WaitingConsumer(Consumer):
         self._acknowledged = Event()
 
     def __next__(self) -> MessageProxy | None:
+        if not self._taking.wait(self._rest):
+            return None
         self._acknowledged.clear()
         message: MessageProxy | None = next(self._inner)
         if message is None:

@@ -7,10 +7,8 @@ the process: it waits, answers its probes and says so in its metrics.
 
 import asyncio
 import contextlib
-import secrets
 import signal
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
 import uvloop
 from redis.asyncio import Redis
@@ -19,23 +17,27 @@ from db.pool import Pool
 from db.redis import connect
 from db.two_phase import MAIN
 from erp.configured import configuration_watch
+from erp.instance import VERSION, about_process, instance_of
 from erp.placed import build_two_phase
 from erp.settings import Settings, load_settings
 from fleet.configuration.snapshot import retire, use
 from fleet.exposition import start_metrics_server
 from fleet.health import Liveness, Readiness
+from fleet.leader.store import LEAD
 from fleet.logging import configure_logging, get_logger
 from fleet.metrics import build_info, unwatch_pool, watch_pool
 from fleet.tracing import configure_tracing
 from tenancy.platform import PlatformDatabase
 from workers.broker import JobBroker
 from workers.cache_repair import CacheRepair
+from workers.candidates import Candidates, first_of, nobody_waits
 from workers.dispatch import Dispatcher
 from workers.gauges import Gauges
-from workers.lease import Lease
+from workers.lease import Ending, Lease
 from workers.loops import OUTAGES, Loop
 from workers.recovery import InDoubt
 from workers.relay import Relay
+from workers.roll_call import RollCall
 from workers.schedule import TASKS, Schedule, Task
 from workers.settings import WorkerSettings, load_worker_settings
 
@@ -43,7 +45,6 @@ log = get_logger("workers.coordinator")
 
 #: How long passes under way may take when the lead is handed over; they are short.
 _PATIENCE = 5.0
-LEAD = "coordinator"
 #: Seconds between two passes of the relay and the dispatcher while there is work: what comes meanwhile is one batch.
 _BUSY = 0.05
 
@@ -73,17 +74,34 @@ class Coordinator:
         self._lease = lease
         self._gauges = Gauges(platform) if gauges is None else gauges
         self._redis = redis
-        self._dispatcher = Dispatcher(platform, broker, settings, database)
+        self._dispatcher = Dispatcher(platform, broker, settings, database, hold=lease.hold)
+        #: For one coordinator of a process, which then looks who lives while it leads.
+        self.roll_call: RollCall | None = None
+        self._aside = False
+        #: Something about the lead may have changed: look at once, not when the next look is due.
+        self._nudged = asyncio.Event()
+        #: Called when the lead was given up, so that others need not wait for their next look.
+        self.vacated: Callable[[], Awaitable[None]] = nobody_waits
 
     async def run(self, ending: asyncio.Event) -> None:
         """Until `ending` is set."""
         while not ending.is_set():
-            if await self._took_lead():
+            self._nudged.clear()
+            if not self._aside and await self._took_lead():
                 log.warning("leads", term=self._lease.term)
                 await self._lead(ending)
                 log.warning("leads no more", term=self._lease.term)
             else:
-                await _either(ending, self._settings.lease_retry)
+                await first_of(ending, self._nudged, self._settings.lease_retry)
+
+    def nudge(self) -> None:
+        """Look now whether the lead is to be had, or still held."""
+        self._nudged.set()
+
+    def stand_aside(self, aside: bool) -> None:
+        """Give the lead up and do not ask for it, or ask again."""
+        self._aside = aside
+        self._nudged.set()
 
     async def _took_lead(self) -> bool:
         try:
@@ -101,16 +119,21 @@ class Coordinator:
         finally:
             await _stop(loops, tasks, over, patience=_PATIENCE if self._lease.held else 0.0)
             self._gauges.forget()
+            if self.roll_call is not None:
+                self.roll_call.forget()
             if self._in_doubt is not None:
                 self._in_doubt.forget()
             if self._lease.held:
+                why: Ending = "drained" if self._aside else "stopped"
                 with contextlib.suppress(*OUTAGES):
-                    await self._lease.give_up()
+                    await self._lease.give_up(why)
+                await self.vacated()
 
     async def _keep_lead(self, ending: asyncio.Event) -> None:
-        """Renew in time. Returns when told to end or when the lease is lost or can no longer be trusted."""
+        """Renew in time. Returns when told to end or stand aside, or when the lease is lost or not to be trusted."""
         pause = self._settings.lease_renewal
-        while not await _either(ending, pause):
+        while not await first_of(ending, self._nudged, pause) and not self._aside:
+            self._nudged.clear()
             pause = self._settings.lease_renewal
             try:
                 if not await self._lease.renew():
@@ -128,7 +151,7 @@ class Coordinator:
         dispatching = Loop("dispatch", self._dispatcher.enqueue, settings.dispatch_poll, busy=_BUSY)
         relay = Relay(
             self._platform, self._redis, batch=settings.relay_batch, stream_length=settings.stream_length,
-            on_jobs=dispatching.wake.set, published=self._repair.ended,
+            on_jobs=dispatching.wake.set, published=self._repair.ended, hold=self._lease.hold,
         )  # fmt: skip
 
         async def publish() -> bool:
@@ -148,9 +171,16 @@ class Coordinator:
             Loop("schedule", tick, 1.0),
             Loop("gauges", self._gauges.measure, settings.gauges_poll),
         ]
+        if self.roll_call is not None:
+            loops.append(Loop("roll-call", self.roll_call.look, settings.gauges_poll))
         if self._in_doubt is not None:
-            loops.append(Loop("two-phase", self._in_doubt.resolve, settings.two_phase_poll))
+            loops.append(Loop("two-phase", self._resolve, settings.two_phase_poll))
         return loops
+
+    async def _resolve(self) -> bool:
+        assert self._in_doubt is not None
+        await self._lease.check()
+        return await self._in_doubt.resolve()
 
 
 class PlacedCoordinators:
@@ -186,25 +216,16 @@ class PlacedCoordinators:
             unwatch_pool(pool.name)
             await pool.close()
 
-    def runs(self, tasks: tuple[Task, ...], ending: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
+    def coordinators(self, tasks: tuple[Task, ...]) -> list[Coordinator]:
         settings = self._worker_settings
         return [
             Coordinator(
                 platform, self._redis, self._broker,
                 Lease(platform, LEAD, self._holder, ttl=settings.lease_ttl, told=False),
                 settings, tasks, gauges=Gauges(), database=name, repair=self._repair,
-            ).run(ending)
+            )
             for name, platform in self._platforms.items()
         ]  # fmt: skip
-
-
-async def _either(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for the event at most so long; whether it came."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await event.wait()
-    except TimeoutError:
-        return False
 
 
 async def _stop(
@@ -221,6 +242,16 @@ async def _stop(
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def _platform_pool(settings: Settings) -> Pool:
+    pool = Pool(
+        settings.platform_url, name="platform", size=6, wait=settings.pool_wait,
+        prepared=settings.prepared_statements, application=settings.instance,
+    )  # fmt: skip
+    await pool.open()
+    watch_pool(pool.name, pool.stats)
+    return pool
+
+
 async def coordinate(
     settings: Settings, worker_settings: WorkerSettings, ending: asyncio.Event, tasks: tuple[Task, ...] = TASKS
 ) -> None:
@@ -230,34 +261,34 @@ async def coordinate(
     metrics = start_metrics_server(
         settings.metrics_port, address=settings.metrics_address, live=liveness.alive, ready=readiness.ready
     )
-    build_info.at("", settings.role).set(1)
+    build_info.at(VERSION, settings.role).set(1)
     tracing = configure_tracing(settings.otlp_endpoint, f"erp-{settings.role}", settings.instance)
-    pool = Pool(
-        settings.platform_url, name="platform", size=6, wait=settings.pool_wait,
-        prepared=settings.prepared_statements, application=settings.instance,
-    )  # fmt: skip
-    await pool.open()
-    watch_pool(pool.name, pool.stats)
+    pool = await _platform_pool(settings)
     redis = connect(settings.redis_queue_url, timeout=2.0)
     platform = PlatformDatabase(pool)
-    # A name of its own for every start: a process that comes back is not the one that was killed.
-    holder = f"{settings.instance}:{secrets.token_hex(4)}"
-    lease = Lease(platform, LEAD, holder, ttl=worker_settings.lease_ttl)
     broker = JobBroker(settings.redis_queue_url, worker_settings)
     two_phase = build_two_phase(settings)
     await two_phase.open()
     in_doubt = InDoubt(two_phase, grace=worker_settings.two_phase_grace)
     repair = CacheRepair.over(settings.redis_cache_url)
-    placed = PlacedCoordinators(settings, worker_settings, redis, broker, holder, repair)
+    about = about_process(settings)
+    lease = Lease(platform, LEAD, about.id, ttl=worker_settings.lease_ttl)
+    placed = PlacedCoordinators(settings, worker_settings, redis, broker, about.id, repair)
     await placed.open()
     watch = configuration_watch(settings, pool, placed.pools)
     use(watch.configuration)
     await watch.start()
     gauges = Gauges(platform, *placed.platforms)
     first = Coordinator(platform, redis, broker, lease, worker_settings, tasks, in_doubt, gauges, repair=repair)
+    everyone = [first, *placed.coordinators(tasks)]
+    candidates = Candidates(everyone)
+    instance = instance_of(settings, watch, readiness, about=about, draining=candidates.stand_aside)
+    candidates.join(instance)
+    first.roll_call = RollCall(instance.registry, instance.bus)
     readiness.start()
     try:
-        await asyncio.gather(first.run(ending), *placed.runs(tasks, ending))
+        async with instance:
+            await asyncio.gather(*(one.run(ending) for one in everyone))
     finally:
         retire(watch.configuration)
         await watch.close()

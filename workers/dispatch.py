@@ -9,7 +9,8 @@ from fleet.logging import get_logger
 from fleet.metrics import jobs_total
 from tenancy.platform import PlatformDatabase, PlatformSession
 from workers.broker import QUEUES, JobBroker
-from workers.repository import ENQUEUE, FORGET_ENQUEUED, RESCUE
+from workers.relay import Hold, anybody
+from workers.repository import ENQUEUE, FORGET_ENQUEUED, RESCUE, Rescued, Ticket
 from workers.settings import WorkerSettings
 
 log = get_logger("workers.dispatch")
@@ -22,11 +23,21 @@ _BUSY_FACTOR = 10
 
 
 class Dispatcher:
-    """Puts runnable jobs into their queues and rescues jobs nobody works on. Any number may run at once."""
+    """Puts runnable jobs into their queues and rescues jobs nobody works on. Any number may run at once.
+
+    `hold` refuses what a pass has found to do when its process has lost the lead.
+    """
 
     def __init__(
-        self, platform: PlatformDatabase, broker: JobBroker, settings: WorkerSettings, database: str = MAIN
+        self,
+        platform: PlatformDatabase,
+        broker: JobBroker,
+        settings: WorkerSettings,
+        database: str = MAIN,
+        *,
+        hold: Hold = anybody,
     ) -> None:
+        self._hold = hold
         self._database = database
         self._platform = platform
         self._broker = broker
@@ -48,6 +59,7 @@ class Dispatcher:
     async def _enqueue(self, session: PlatformSession, room: Mapping[str, int]) -> bool:
         [tickets] = await session.load(ENQUEUE(queues=list(room), at_mosts=list(room.values())))
         if tickets:
+            await self._hold(session)
             # Before the commit: a message without a mark is a duplicate, a mark without one a delay.
             await asyncio.to_thread(self._broker.send, tickets, self._database)
         return bool(tickets)
@@ -55,19 +67,24 @@ class Dispatcher:
     async def sweep(self) -> int:
         """Forget messages that must be lost, take jobs from workers that are gone; how many of both."""
         waiting = await asyncio.to_thread(self._broker.waiting)
-        lost, rescued = await self._platform.ask(
-            FORGET_ENQUEUED(
-                queues=list(QUEUES), milliseconds=[self._patience(waiting[queue]) for queue in QUEUES],
-                at_most=_SWEEP,
-            ),
-            RESCUE(at_most=_SWEEP),
-        )  # fmt: skip
+        lost, rescued = await self._platform.run(lambda session: self._sweep(session, waiting))
         for queue, jobs in Counter(ticket.queue for ticket in lost).items():
             log.warning("messages lost; their jobs are enqueued again", queue=queue, jobs=jobs)
         for queue, kind, state in rescued:
             jobs_total.at(queue, kind, "dead" if state == "failed" else "failed").inc()
             log.warning("a worker was lost", queue=queue, kind=kind, state=state)
         return len(lost) + len(rescued)
+
+    async def _sweep(
+        self, session: PlatformSession, waiting: Mapping[str, int]
+    ) -> tuple[list[Ticket], list[Rescued]]:
+        patience = [self._patience(waiting[queue]) for queue in QUEUES]
+        lost, rescued = await session.load(
+            FORGET_ENQUEUED(queues=list(QUEUES), milliseconds=patience, at_most=_SWEEP), RESCUE(at_most=_SWEEP)
+        )
+        if lost or rescued:
+            await self._hold(session)
+        return lost, rescued
 
     def _patience(self, waiting: int) -> int:
         """Milliseconds a message may have been under way before it counts as lost."""

@@ -1,4 +1,4 @@
-"""The lead of the fleet: a row with a holder, a term and an expiry, all by the database's clock.
+"""One process's claim to the lead of the fleet: a row with a holder, a term and an expiry, by the database's clock.
 
 A lease makes one process work and the others wait; it does not make anything correct. A paused leader may
 believe in its lease after another has taken it, so every effect of the lead checks the term where it lands.
@@ -6,75 +6,15 @@ believe in its lease after another has taken it, so every effect of the lead che
 
 import time
 from datetime import timedelta
+from typing import Literal
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    DateTime,
-    Interval,
-    Table,
-    Text,
-    and_,
-    bindparam,
-    case,
-    cast,
-    func,
-    or_,
-    update,
-)
-from sqlalchemy.dialects.postgresql import insert
-
-from db.metadata import metadata
-from db.statement import Statement
+from fleet.leader.deposed import Deposed
+from fleet.leader.store import GIVE_UP, HOLD, RENEW, STILL_HELD, TAKE
+from fleet.leader.store import leases as leases
 from fleet.metrics import leader, leader_election_attempts_total, leader_term
-from tenancy.platform import PlatformDatabase
+from tenancy.platform import PlatformDatabase, PlatformSession
 
-leases = Table(
-    "leases", metadata,
-    Column("name", Text, primary_key=True),
-    Column("holder", Text),
-    Column("term", BigInteger),
-    Column("expires_at", DateTime(timezone=True)),
-    Column("since", DateTime(timezone=True)),
-)  # fmt: skip
-
-_NOW = func.clock_timestamp()
-_new = insert(leases).values(
-    name=bindparam("name"), holder=bindparam("holder"), term=1,
-    expires_at=_NOW + cast(bindparam("ttl"), Interval), since=_NOW,
-)  # fmt: skip
-_ours = leases.c.holder == _new.excluded.holder
-_unbroken = and_(_ours, leases.c.expires_at > _NOW)
-#: Take it when nobody holds it, keep it when it is ours; the term rises whenever the holding was interrupted.
-TAKE = Statement(
-    _new.on_conflict_do_update(
-        index_elements=[leases.c.name],
-        set_={
-            "holder": _new.excluded.holder,
-            "expires_at": _new.excluded.expires_at,
-            "term": case((_unbroken, leases.c.term), else_=leases.c.term + 1),
-            "since": case((_unbroken, leases.c.since), else_=_NOW),
-        },
-        where=or_(_ours, leases.c.expires_at < _NOW),
-    ).returning(leases.c.term)
-)
-RENEW = Statement(
-    update(leases)
-    .where(
-        leases.c.name == bindparam("lease"), leases.c.holder == bindparam("by"),
-        leases.c.term == bindparam("in_term", type_=BigInteger), leases.c.expires_at > _NOW,
-    )
-    .values(expires_at=_NOW + cast(bindparam("ttl"), Interval))
-    .returning(leases.c.term)
-)  # fmt: skip
-GIVE_UP = Statement(
-    update(leases)
-    .where(
-        leases.c.name == bindparam("lease"), leases.c.holder == bindparam("by"),
-        leases.c.term == bindparam("in_term", type_=BigInteger),
-    )
-    .values(expires_at=_NOW)
-)  # fmt: skip
+Ending = Literal["stopped", "drained"]
 
 
 class Lease:
@@ -123,11 +63,26 @@ class Lease:
             self.forget()
         return bool(rows)
 
-    async def give_up(self) -> None:
+    async def hold(self, session: PlatformSession) -> None:
+        """Be sure of the lead until the session's transaction has ended. Raises Deposed: then nothing of it lands.
+
+        For transactions that have found something to do: the row is locked, so nobody takes the lead meanwhile.
+        """
+        [rows] = await session.load(HOLD(lease=self.name, by=self.holder, in_term=self.term))
+        if not rows:
+            raise Deposed
+
+    async def check(self) -> None:
+        """Raises Deposed unless the lead is ours at this moment, by the database's clock."""
+        [rows] = await self._platform.ask(STILL_HELD(lease=self.name, by=self.holder, in_term=self.term))
+        if not rows:
+            raise Deposed
+
+    async def give_up(self, why: Ending = "stopped") -> None:
         """Hand it over: the next one who asks gets it at once."""
         term = self.term
         self.forget()
-        await self._platform.ask(GIVE_UP(lease=self.name, by=self.holder, in_term=term))
+        await self._platform.ask(GIVE_UP(lease=self.name, by=self.holder, in_term=term, why=why))
 
     def forget(self) -> None:
         """No longer ours, as far as this process is concerned."""

@@ -8,12 +8,13 @@ import psycopg
 from redis.exceptions import RedisError
 
 from db.errors import DomainError
+from fleet.leader.deposed import Deposed
 from fleet.logging import get_logger
 
 log = get_logger("workers.loops")
 
-#: PostgreSQL or Redis is away or busy: expected, worth a line when it begins and one when it ends.
-OUTAGES = (psycopg.OperationalError, DomainError, RedisError, OSError, TimeoutError)
+#: PostgreSQL or Redis is away or busy, or the lead is lost: expected, worth a line when it begins and when it ends.
+OUTAGES = (psycopg.OperationalError, DomainError, RedisError, OSError, TimeoutError, Deposed)
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0

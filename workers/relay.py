@@ -32,6 +32,13 @@ _POSITION: Bound[Any] = Bound("SELECT pg_current_wal_insert_lsn()::text", {})
 Published = Callable[[Sequence[EventRow], int], Awaitable[None]]
 
 
+Hold = Callable[[PlatformSession], Awaitable[None]]
+
+
+async def anybody(session: PlatformSession) -> None:
+    """No lead is asked for: any number may do it at once."""
+
+
 async def _nobody(events: Sequence[EventRow], position: int) -> None:
     """Nobody else wants to know."""
 
@@ -40,7 +47,8 @@ class Relay:
     """At most `batch` events at a time; the stream keeps about `stream_length` of them.
 
     `on_jobs` is called when a batch has left jobs that wait to be enqueued, `published` with the events of a
-    batch and a position of the primary's log that covers them, once the batch is committed.
+    batch and a position of the primary's log that covers them, once the batch is committed. `hold` refuses a batch,
+    before anything of it leaves the database, when its process has lost the lead.
     """
 
     def __init__(
@@ -53,7 +61,9 @@ class Relay:
         subscriptions: Mapping[str, tuple[Subscription, ...]] = SUBSCRIPTIONS,
         on_jobs: Callable[[], None] = lambda: None,
         published: Published = _nobody,
+        hold: Hold = anybody,
     ) -> None:
+        self._hold = hold
         self._published = published
         self._platform = platform
         self._redis = redis
@@ -78,6 +88,7 @@ class Relay:
         events, [[position]] = await session.load(TAKE_EVENTS(at_most=self._batch), _POSITION)
         if not events:
             return events, 0
+        await self._hold(session)
         with span("relay.publish", kind="producer", batch=len(events)):
             await self._append(events)
         if jobs := self._jobs(events):

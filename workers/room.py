@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -14,14 +15,17 @@ from dramatiq.asyncio import get_event_loop_thread
 
 from db.errors import DomainError
 from db.two_phase import MAIN
+from erp.instance import VERSION, instance_of
 from erp.runtime import Runtime, build_runtime
 from erp.settings import Settings
 from fleet.exposition import MetricsServer, start_metrics_server
 from fleet.health import Liveness, Readiness
+from fleet.instances.instance import Instance
 from fleet.logging import get_logger
 from fleet.metrics import build_info
 from tenancy.selfcheck import FencesDown
 from tenancy.work import Bounds
+from workers.broker import JobBroker
 from workers.heart import Heart
 from workers.kinds import JobKind
 from workers.runner import Runner
@@ -55,6 +59,8 @@ class EngineRoom(Middleware):
         self._hearts: list[Heart] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._metrics: MetricsServer | None = None
+        self._taking = threading.Event()
+        self._instance: Instance | None = None
 
     # -- what Dramatiq calls, in its own threads ------------------------------------------------
 
@@ -63,6 +69,7 @@ class EngineRoom(Middleware):
         worker.queue_prefetch = worker.worker_threads + self._worker_settings.queue_ahead
         worker.delay_prefetch = 1  # nothing of ours is delayed in Redis
         worker.worker_timeout = self._worker_settings.queue_poll_ms
+        self._taking = broker.taking if isinstance(broker, JobBroker) else self._taking
         _on_loop(self._begin())
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
@@ -81,7 +88,7 @@ class EngineRoom(Middleware):
             await runner.run(tenant_id, job_id)
 
     async def _begin(self) -> None:
-        build_info.at("", self._settings.role).set(1)
+        build_info.at(VERSION, self._settings.role).set(1)
         self._liveness.start()
         # Jobs decide on the primary; watching the replicas would only cost.
         databases = {name: replace(one, replica_urls=()) for name, one in self._settings.databases.items()}
@@ -111,10 +118,23 @@ class EngineRoom(Middleware):
             self._tasks.append(asyncio.create_task(heart.beat_forever()))
         self._readiness.start()
         self._opened.set()
+        self._instance = instance_of(
+            self._settings, runtime.configuration_watch, self._readiness, draining=self._stand_aside
+        )
+        await self._instance.start()
+
+    def _stand_aside(self, draining: bool) -> None:
+        """Fetch no more messages; what is here already is worked off. Or fetch again."""
+        if draining:
+            self._taking.clear()
+        else:
+            self._taking.set()
 
     async def _drain(self) -> None:
         """Running jobs go on for a while, then they are handed back; either way their workers end."""
         self._readiness.drain()
+        if self._instance is not None:
+            self._instance.tell_now()
         if not self._hearts:
             self._opened.set()
             return
@@ -125,6 +145,8 @@ class EngineRoom(Middleware):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._instance is not None:
+            await self._instance.close()
         if self._runtime is not None:
             await self._runtime.close()
         self._liveness.stop()

@@ -7,6 +7,7 @@ from db.two_phase import TwoPhase
 from erp.kernel.paging import CursorCodec
 from fleet.configuration.snapshot import Configuration
 from fleet.health import Health, Liveness, Readiness
+from fleet.instances.instance import Instance
 from tenancy.admission import Gatekeeper
 from tenancy.cache.service import TenantCache
 from tenancy.database import TenantDatabase
@@ -35,4 +36,5 @@ class Services:
     liveness: Liveness
     readiness: Readiness
     usage: KeyUsage
+    instance: Instance
     configuration: Configuration = field(default_factory=Configuration)

@@ -39,8 +39,9 @@ from erp.operations.configuration_schemas import (
     ImportConfigurationInput,
     RollbackInput,
 )
-from fleet.configuration.keys import KEYS, InvalidValue
-from fleet.configuration.snapshot import SYSTEM, current
+from erp.operations.features_errors import ConfigurationKeyByAgreement
+from fleet.configuration.keys import KEYS, InvalidValue, Key
+from fleet.configuration.snapshot import FEATURE_PREFIX, SYSTEM, current
 from tenancy.errors import VersionConflict
 from tenancy.trail import Event
 from tenancy.work import UnitOfWork
@@ -119,6 +120,12 @@ async def import_configuration(work: UnitOfWork, data: ImportConfigurationInput)
     return await _applied(work, scope, "imported", data.reason, wanted)
 
 
+async def set_by_agreement(work: UnitOfWork, key: Key[bool], value: bool, reason: str) -> ConfigurationChangeView:
+    """What the fleet has agreed on, as a change like any other, with history, event and audit entry."""
+    scope, _ = await _locked(work)
+    return await _applied(work, scope, "changed", reason, [Wanted(key.name, value or None, f"/{key.name}")])
+
+
 def checked(scope: UUID, wanted: Wanted) -> Wanted:
     """The same with the value as the key's type writes it. Raises what `change_configuration` raises."""
     key = KEYS.get(wanted.key)
@@ -126,6 +133,8 @@ def checked(scope: UUID, wanted: Wanted) -> Wanted:
         raise UnknownConfigurationKey(f"There is no key `{wanted.key[:128]}`.", pointer=_at(wanted, "key"))
     if scope != SYSTEM and not key.per_tenant:
         raise SystemConfigurationKey(pointer=_at(wanted, "key"), key=key.name)
+    if key.by_agreement:
+        raise ConfigurationKeyByAgreement(pointer=_at(wanted, "key"), key=key.name)
     if wanted.value is None:
         return wanted
     try:
@@ -137,6 +146,11 @@ def checked(scope: UUID, wanted: Wanted) -> Wanted:
     return Wanted(wanted.key, key.encode(value), wanted.pointer, wanted.expected_version)
 
 
+def by_agreement(name: str) -> bool:
+    """Whether the fleet agrees on it, of this release's features and of others'."""
+    return name.startswith(FEATURE_PREFIX)
+
+
 def _at(wanted: Wanted, part: str) -> str:
     return f"{wanted.pointer}/{part}" if wanted.pointer.startswith("/settings/") else wanted.pointer
 
@@ -144,7 +158,8 @@ def _at(wanted: Wanted, part: str) -> str:
 def _differing(tenant_id: UUID, scope: Scope, values: Mapping[str, Any], pointer: str) -> list[Wanted]:
     """What makes the scope hold exactly `values`. Keys of other releases can be taken back, not set."""
     names = {key for key, entry in scope.entries.items() if entry.value is not None} | values.keys()
-    wanted = [Wanted(key, values.get(key), pointer) for key in sorted(names) if scope.value(key) != values.get(key)]
+    free = [key for key in sorted(names) if not by_agreement(key)]
+    wanted = [Wanted(key, values.get(key), pointer) for key in free if scope.value(key) != values.get(key)]
     return [one if one.value is None else checked(tenant_id, one) for one in wanted]
 
 

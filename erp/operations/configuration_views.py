@@ -13,7 +13,7 @@ from erp.operations.configuration_schemas import (
     ConfigurationView,
 )
 from fleet.configuration.keys import KEYS, Key
-from fleet.configuration.snapshot import SYSTEM, Configuration, known_value
+from fleet.configuration.snapshot import FEATURE_PREFIX, SYSTEM, Configuration, known_value
 from tenancy.caller import TenantFacts
 
 Source = Literal["tenant", "tenant_record", "system", "default"]
@@ -24,8 +24,9 @@ def scope_of(tenant: TenantFacts) -> Literal["system", "tenant"]:
 
 
 def settable_keys(tenant: TenantFacts) -> list[Key[Any]]:
-    """In the order of their names; the operator's scope has them all."""
-    return [key for _, key in sorted(KEYS.items()) if key.per_tenant or tenant.id == SYSTEM]
+    """In the order of their names; the operator's scope has all that can be set."""
+    keys = (key for _, key in sorted(KEYS.items()) if not key.by_agreement)
+    return [key for key in keys if key.per_tenant or tenant.id == SYSTEM]
 
 
 def configuration_view(
@@ -81,7 +82,11 @@ def export_view(tenant: TenantFacts, versions: Sequence[Any], entries: Iterable[
     return ConfigurationExportView(
         scope=scope_of(tenant),
         version=versions[0][0] if versions else FIRST_VERSION,
-        values={entry.key: entry.value for entry in entries if entry.value is not None},
+        values={
+            entry.key: entry.value
+            for entry in entries
+            if entry.value is not None and not entry.key.startswith(FEATURE_PREFIX)
+        },
     )
 
 

@@ -51,6 +51,8 @@ class Key(Generic[T]):
     maximum: T | int | None = None
     choices: Sequence[T] = ()
     per_tenant: bool = False
+    #: Nobody sets it: it follows from an agreement of the fleet; see `fleet.features`.
+    by_agreement: bool = False
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 #: The scope of what holds for every tenant that has no value of its own.
 SYSTEM: Final = UUID(int=0)
 
+#: What the keys of features begin with.
+FEATURE_PREFIX: Final = "features."
+
 Watcher = Callable[[frozenset[str]], None]
 
 
@@ -39,6 +42,8 @@ class Configuration:
         self._defaults = {name: KEYS[name].parse(KEYS[name].encode(value)) for name, value in given}
         self._snapshot = Snapshot()
         self._watchers: list[Watcher] = []
+        #: Names of features that are active and that this build does not know: what others do may be beyond it.
+        self.unknown_features: frozenset[str] = frozenset()
         self.announcer: Callable[[], Awaitable[None]] | None = None
 
     @property
@@ -91,6 +96,12 @@ class Configuration:
         if changed:
             self._tell(changed)
         return changed
+
+    def note_unknown_features(self, names: frozenset[str]) -> None:
+        """Features the fleet has agreed on without this build; watchers are told of changes."""
+        before, self.unknown_features = self.unknown_features, names
+        if before != names:
+            self._tell(frozenset(FEATURE_PREFIX + name for name in before ^ names))
 
     def _tell(self, names: frozenset[str]) -> None:
         for callback in self._watchers:

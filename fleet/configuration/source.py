@@ -6,7 +6,7 @@ from uuid import UUID
 
 from db.pool import Pool, flush
 from fleet.configuration.keys import KEYS, Value
-from fleet.configuration.snapshot import SYSTEM, known_value
+from fleet.configuration.snapshot import FEATURE_PREFIX, SYSTEM, known_value
 from fleet.configuration.store import CHANGES_SINCE, EVERY_VALUE, HEAD, ChangedValue, CurrentValue
 from fleet.metrics import configuration_changes_total, configuration_propagation_seconds
 
@@ -29,6 +29,8 @@ class Source:
         self.values: dict[Place, Value] = {}
         #: What is stored and this release does not take.
         self.refused: frozenset[Place] = frozenset()
+        #: Features that are active and that this release does not know.
+        self.unknown_features: frozenset[str] = frozenset()
         self._pool = pool
         self._main = main
         self._whole_at = float("-inf")
@@ -41,10 +43,14 @@ class Source:
             if head >= self.revision:  # else it is another database than the one we knew
                 self._take_changes(changed)
                 return bool(changed)
-        before = (self.revision, self.values, self.refused)
+        before = (self.revision, self.values, self.refused, self.unknown_features)
         self._take_everything(await self._everything())
         self._whole_at = now
-        return before != (self.revision, self.values, self.refused)
+        return before != (self.revision, self.values, self.refused, self.unknown_features)
+
+    def forget(self) -> None:
+        """Read everything with the next look, whatever the revision says."""
+        self._whole_at = float("-inf")
 
     async def _since(self, seen: int) -> tuple[int, list[ChangedValue]]:
         async with self._pool.connection() as connection:
@@ -65,7 +71,7 @@ class Source:
 
     def _take_everything(self, rows: list[CurrentValue]) -> None:
         values: dict[Place, Value] = {}
-        self.refused = frozenset()
+        self.refused, self.unknown_features = frozenset(), frozenset()
         for row in rows:
             if row.scope is None or row.name is None:
                 continue
@@ -80,6 +86,12 @@ class Source:
         if scope == SYSTEM and not self._main:
             return
         self.refused -= {place}
+        if name.startswith(FEATURE_PREFIX) and name not in KEYS:
+            feature = {name.removeprefix(FEATURE_PREFIX)}
+            self.unknown_features = (
+                self.unknown_features | feature if given is True else self.unknown_features - feature
+            )
+            return
         if given is None:
             values.pop(place, None)
         elif (value := known_value(name, given)) is not None:

@@ -9,7 +9,7 @@ import contextlib
 import random
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from redis.asyncio import Redis
@@ -108,6 +108,13 @@ class ConfigurationWatch:
             configuration_confirmed_timestamp_seconds.set_to_current_time()
         return confirmed
 
+    async def reload(self) -> dict[str, Any]:
+        """Read everything again now. JSON-ready: whether that succeeded, and what this process works with."""
+        for source in self._sources:
+            source.forget()
+        confirmed = await self.look()
+        return {"confirmed": confirmed, "revisions": dict(self.configuration.snapshot.revisions)}
+
     def unconfirmed_for(self) -> float:
         """Seconds since this process last knew its copy to be current; infinite: never."""
         return asyncio.get_running_loop().time() - self._confirmed_at
@@ -139,6 +146,10 @@ class ConfigurationWatch:
         configuration_refused_values.set(len(refused))
         revisions = {source.name: source.revision for source in self._sources}
         changed = self.configuration.apply(Snapshot(revisions, values))
+        unknown = frozenset[str]().union(*(source.unknown_features for source in self._sources))
+        if unknown - self.configuration.unknown_features:
+            log.error("features are active that this release does not know", features=sorted(unknown))
+        self.configuration.note_unknown_features(unknown)
         for name, revision in revisions.items():
             configuration_revision.at(name).set(revision)
         if changed:

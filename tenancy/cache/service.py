@@ -26,6 +26,7 @@ from db.redis_channel import Channel
 from tenancy.cache.entries import Entry, entry_key, tag_key
 from tenancy.cache.invalidation import CHANNEL, Listener
 from tenancy.cache.memory import Cached, Memory
+from tenancy.cache.wire import read_back, written
 
 LOOK = Script.load("tenancy.cache", "lua/look.lua")
 FILL = Script.load("tenancy.cache", "lua/fill.lua")
@@ -213,7 +214,7 @@ class TenantCache:
                 return None
             self._note_degraded(False)
             if found:
-                cached = Cached(rest[0], int(rest[1]), int(rest[2]))
+                cached = Cached(read_back(rest[0]), int(rest[1]), int(rest[2]))
                 if ask.after is None or cached.covered >= ask.after:
                     self._observe("redis", ask.entry.kind)
                     return cached
@@ -240,8 +241,8 @@ class TenantCache:
         milliseconds = max(1, int(ttl * random.uniform(0.8, 1.0) * 1000))
         try:
             stored = await FILL(
-                self._channel, ask.keys, cached.value, milliseconds, looked.versions, cached.covered, cached.seen,
-                ask.token, "\n".join(ask.keys[2:]),
+                self._channel, ask.keys, written(cached.value), milliseconds, looked.versions, cached.covered,
+                cached.seen, ask.token, "\n".join(ask.keys[2:]),
             )  # fmt: skip
         except RedisError:
             self._note_degraded(True)
@@ -291,7 +292,9 @@ class TenantCache:
         found, _, _, *rest = await LOOK(self._channel, keys, "", 1, _TAG_MS)
         if not found or generation != self._memory.generation or not self.listening:
             return False
-        self._memory.put(key, tuple(keys[2:]), Cached(rest[0], int(rest[1]), int(rest[2])), self._memory.longest)
+        self._memory.put(
+            key, tuple(keys[2:]), Cached(read_back(rest[0]), int(rest[1]), int(rest[2])), self._memory.longest
+        )
         return True
 
     # -- what is heard ------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,8 +20,11 @@ from erp.http.entry import Limits
 from erp.http.gate import Gate, GatePolicy
 from erp.http.services import Services as HttpServices
 from erp.kernel.paging import CursorCodec
+from fleet.configuration.snapshot import Configuration
 from fleet.health import Health, Liveness, Readiness
 from fleet.health import Identity as InstanceIdentity
+from fleet.instances.instance import Hooks, Instance
+from fleet.instances.member import About
 from tenancy.admission import Gatekeeper
 from tenancy.api_keys import mint_key
 from tenancy.cache.service import TenantCache
@@ -62,6 +66,10 @@ class Rig:
             self.services, self.policy(**bounds), routers=[notes.router], commands=notes.COMMANDS,
             version="1.0.0", public_url="https://erp.example",
         )  # fmt: skip
+
+
+async def _nothing_to_reload() -> dict[str, Any]:
+    return {}
 
 
 def client_of(gate: Gate, token: str | None = None, address: str = "192.0.2.1") -> httpx.AsyncClient:
@@ -128,6 +136,21 @@ async def rig(services: Services) -> AsyncIterator[Rig]:
         health=Health(InstanceIdentity("test-1", "api", "1.0.0")),
         liveness=liveness,
         readiness=readiness,
+        instance=Instance(
+            About(
+                id="test-1:0",
+                name="test-1",
+                role="api",
+                version="1.0.0",
+                host="localhost",
+                pid=1,
+                started_at=datetime.now(UTC),
+            ),
+            services.redis_sessions_url,
+            Hooks(readiness, Configuration(), _nothing_to_reload),
+            heartbeat=5.0,
+            dead_after=20.0,
+        ),
         usage=KeyUsage(primary),
     )
     built = Rig(http_services, None, services.operator_key)  # type: ignore[arg-type]

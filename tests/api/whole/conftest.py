@@ -52,6 +52,7 @@ def settings_environment(services: Services, instance: str) -> dict[str, str]:
     raised = {
         "ERP_KEY_PER_MINUTE": "1000000", "ERP_TENANT_PER_MINUTE": "1000000", "ERP_ADDRESS_PER_MINUTE": "1000000",
         "ERP_STRANGER_PER_MINUTE": "1000000", "ERP_USER_PER_MINUTE": "1000000",
+        "ERP_INSTANCE_HEARTBEAT": "0.5", "ERP_INSTANCE_DEAD_AFTER": "4",
     }  # fmt: skip
     return {**services.environment(instance, "api"), **raised}
 

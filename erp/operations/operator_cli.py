@@ -1,0 +1,80 @@
+"""What the operator's commands share: which service to ask, with the operator's credential, and how answers look."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from deploy.local.credentials import keep
+from deploy.local.layout import state_layout
+from deploy.local.status import read_status
+from erp.exchange.api import Api, ApiProblem
+
+T = TypeVar("T")
+
+console = Console()
+
+Raw = Annotated[bool, typer.Option("--json", help="For programs.")]
+Why = Annotated[str, typer.Option("--reason", help="Why; it is kept in the trail.", prompt="Reason")]
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The service to ask and who asks."""
+
+    url: str
+    token: str
+    ca: Path | None
+
+
+def where(
+    context: typer.Context,
+    url: Annotated[str, typer.Option(help="Where the API is; the local fleet unless given.")] = "",
+    key: Annotated[str, typer.Option(envvar="ERP_OPERATOR_KEY", help="The operator's credential.")] = "",
+    ca: Annotated[Path | None, typer.Option(help="Certificate authority to trust.")] = None,
+) -> None:
+    """A callback of a group of commands. The local fleet's address and key are known."""
+    layout = state_layout()
+    status = read_status(layout)
+    address = url or (status.url if status is not None else "") or ""
+    if not address:
+        raise typer.BadParameter("No fleet runs here: start it with `erp up`, or name a service with --url.")
+    token = key or (keep(layout.credentials).operator_key if layout.credentials.exists() else "")
+    if not token:
+        raise typer.BadParameter("The operator's credential is not known: pass --key.")
+    context.obj = Where(address, token, ca or (layout.certificate if layout.certificate.exists() else None))
+
+
+def ask(context: typer.Context, work: Callable[[Api], Awaitable[T]]) -> T:
+    """What the service answers; ends the program with code 1 when it refuses."""
+    asked: Where = context.obj
+
+    async def run() -> T:
+        api = Api.over_tls(asked.url, asked.token, asked.ca)
+        try:
+            return await work(api)
+        finally:
+            await api.close()
+
+    try:
+        return asyncio.run(run())
+    except ApiProblem as problem:
+        console.print(f"[red]{problem}[/red]", highlight=False)
+        raise typer.Exit(1) from problem
+
+
+def print_json(found: Any) -> None:
+    print(json.dumps(found, indent=2))
+
+
+def table(*headings: str, title: str | None = None) -> Table:
+    made = Table(title=title)
+    for heading in headings:
+        made.add_column(heading)
+    return made

@@ -1,0 +1,134 @@
+"""Who lives is known within the promised time, whatever Redis forgets; without Redis nothing else changes."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from db.redis import connect
+from fleet.instances import registry as registry_module
+from fleet.instances.instance import Instance
+from fleet.instances.member import About, Condition, Load
+from fleet.instances.registry import Registry
+from tests.instances.conftest import DEAD_AFTER, HEARTBEAT, Fleet, kill, until
+from tests.tenancy.coordination.conftest import OwnRedis
+
+
+async def living(instance: Instance) -> set[str]:
+    return {one.id for one in (await instance.registry.roll()).members}
+
+
+async def test_an_instance_shows_what_it_is_and_how_it_does(fleet: Fleet) -> None:
+    one = await fleet.join("worker", features=("one_thing",))
+    [member] = (await one.registry.roll()).members
+    assert member.about == one.about
+    assert (member.condition.state, member.condition.reasons) == ("ready", [])
+    assert member.silence < DEAD_AFTER
+    assert member.condition.load.memory_mib > 1
+
+
+async def test_a_killed_instance_is_gone_when_its_silence_means_death_and_not_before(fleet: Fleet) -> None:
+    watching, lost = await fleet.join(), await fleet.join("worker")
+    kill(lost)
+    assert lost.about.id in await living(watching)
+
+    async def gone() -> bool:
+        return lost.about.id not in await living(watching)
+
+    took = await until(gone)
+    assert took > DEAD_AFTER - 2 * HEARTBEAT
+    assert await living(watching) == {watching.about.id}
+
+
+async def test_an_instance_that_says_farewell_is_gone_at_once(fleet: Fleet) -> None:
+    watching, leaving = await fleet.join(), await fleet.join()
+    await leaving.close()
+    fleet._running.remove(leaving)
+    assert await living(watching) == {watching.about.id}
+
+
+async def test_after_a_flush_everybody_is_back_and_until_then_the_list_says_it_is_not_whole(
+    fleet: Fleet, own_redis: OwnRedis
+) -> None:
+    members = [await fleet.join(role) for role in ("api", "api", "worker", "coordinator")]
+
+    async def whole() -> bool:
+        return (await members[0].registry.roll()).whole
+
+    async def back() -> bool:
+        return await living(members[0]) == {one.about.id for one in members}
+
+    await until(whole)
+    redis = connect(own_redis.url, timeout=0.5)
+    await redis.flushall()
+    await redis.aclose()
+    assert not await whole()
+    await until(back, 10.0)
+    await until(whole)
+    assert await back()
+
+
+async def test_without_redis_the_list_is_empty_and_says_so(fleet: Fleet, own_redis: OwnRedis) -> None:
+    one = await fleet.join()
+    own_redis.stop()
+    roll = await one.registry.roll()
+    assert (roll.members, roll.degraded, roll.whole) == ((), True, False)
+    own_redis.start()
+
+    async def back() -> bool:
+        return await living(one) == {one.about.id}
+
+    await until(back)
+
+
+async def aged_registry(own_redis: OwnRedis) -> bool:
+    """Whether a registry counts as whole in which one of two was heard of again after everybody's long silence."""
+    redis = connect(own_redis.url, timeout=0.5)
+    await redis.flushall()
+    registry = Registry(redis, heartbeat=5.0, dead_after=20.0)
+    first, second = (about(name) for name in ("first:0", "second:0"))
+    now = Condition(state="ready", load=Load())
+    await registry.beat(first, now)
+    await redis.set("erp:instances:since", 0)
+    assert (await registry.roll()).whole
+    await redis.zincrby("erp:instances", -11_000, first.id)
+    await registry.beat(second, now)
+    whole = (await registry.roll()).whole
+    await redis.aclose()
+    return whole
+
+
+def about(name: str) -> About:
+    return About(id=name, name=name, role="api", version="1", host="h", pid=1, started_at=datetime.now(UTC))
+
+
+async def test_after_an_outage_longer_than_two_heartbeats_nobody_says_who_is_missing(own_redis: OwnRedis) -> None:
+    assert not await aged_registry(own_redis)
+
+
+async def test_a_registry_that_takes_itself_for_whole_after_an_outage_would_be_found(
+    own_redis: OwnRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted bug of the test above."""
+    source = registry_module.BEAT.source.replace("now - tonumber(ARGV[5])", "0")
+    monkeypatch.setattr(registry_module, "BEAT", type(registry_module.BEAT)(source))
+    assert await aged_registry(own_redis)
+
+
+async def test_a_record_of_another_shape_hides_nobody_else(fleet: Fleet, own_redis: OwnRedis) -> None:
+    one = await fleet.join()
+    redis = connect(own_redis.url, timeout=0.5)
+    await redis.zadd("erp:instances", {"strange:1": 9e15})
+    await redis.hset("erp:instance:strange:1", mapping={"about": b"\xff", "now": b"{}"})
+    await redis.aclose()
+    assert await living(one) == {one.about.id}
+
+
+async def test_a_registry_that_never_forgets_would_be_found(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted bug: silence is not looked at."""
+    source = registry_module.ROLL.source.replace("now - tonumber(ARGV[2])", "'-inf'")
+    monkeypatch.setattr(registry_module, "ROLL", type(registry_module.ROLL)(source))
+    watching, lost = await fleet.join(), await fleet.join("worker")
+    kill(lost)
+    await asyncio.sleep(DEAD_AFTER + 2 * HEARTBEAT)
+    assert lost.about.id in await living(watching)
