@@ -145,6 +145,8 @@ job_duration_seconds = histogram(
 )
 job_wait_seconds = histogram("job_wait_seconds", "From runnable to started", _queue, buckets=(*_SLOW, 900.0))
 job_retries_total = counter("job_retries_total", "Attempts after the first", _queue, _kind)
+#: They wait for a running job of their tenant to end (`jobs.max_running`).
+jobs_put_back_total = counter("jobs_put_back_total", "Claims refused because the tenant was at its cap", _queue)
 jobs_running = gauge("jobs_running", "Attempts under way in this process", _queue)
 dead_jobs = gauge("dead_jobs", "Jobs in the failed-jobs table", _queue)
 outbox_unpublished = plain_gauge("outbox_unpublished", "Committed events the relay has not published")

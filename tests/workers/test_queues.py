@@ -74,7 +74,7 @@ async def test_a_worker_at_its_limit_goes_on_when_a_message_is_acknowledged(
 async def test_an_idle_worker_asks_redis_little(
     processes: Processes, tables: Tables, newcomer: Newcomer, enqueue: Enqueue, queue_redis: Redis
 ) -> None:
-    """With the product's own settings. Dramatiq's own waiting asks some 25 times in three seconds, in every window."""
+    """With the product's own settings. Dramatiq's own waiting asks some 25 times in three seconds, in every one."""
     processes.coordinator()
     processes.worker(settings={})
     await tables.until(
