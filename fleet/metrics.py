@@ -136,10 +136,11 @@ queue_depth = gauge("queue_depth", "Jobs that could run now and do not yet", _qu
 erp_queue_latency_seconds = gauge(
     "erp_queue_latency_seconds", "How long the oldest runnable job of the queue has waited", _queue
 )
-#: `outcome`: done, failed (will be tried again), dead (gave up), fenced (a zombie's result, refused).
+#: `outcome`: done, failed (will be tried again), dead (gave up), fenced (a zombie's result, refused), cancelled.
 jobs_total = counter(
-    "jobs_total", "Finished attempts", _queue, _kind, label("outcome", "done", "failed", "dead", "fenced")
-)
+    "jobs_total", "Finished attempts", _queue, _kind,
+    label("outcome", "done", "failed", "dead", "fenced", "cancelled"),
+)  # fmt: skip
 job_duration_seconds = histogram(
     "job_duration_seconds", "One attempt, from start to its recorded end", _queue, _kind, buckets=_SLOW
 )

@@ -23,6 +23,8 @@ log = get_logger("workers.dispatch")
 #: Tenants with waiting jobs one turn looks at, per queue; the next turn goes on behind them.
 _LANES: Final = 1_000
 _FIRST: Final = UUID(int=0)
+#: State a lost attempt leaves its job in -> outcome of the attempt.
+_OUTCOMES: Final = {"queued": "failed", "failed": "dead", "cancelled": "cancelled"}
 #: Rows one pass of the sweeper looks at, per queue and reason.
 _SWEEP = 500
 #: While messages wait in a queue, a row's own may be among them, and enqueued anew it would come last anyway:
@@ -94,7 +96,7 @@ class Dispatcher:
         for queue, jobs in Counter(ticket.queue for ticket in lost).items():
             log.warning("messages lost; their jobs are enqueued again", queue=queue, jobs=jobs)
         for queue, kind, state in rescued:
-            jobs_total.at(queue, kind, "dead" if state == "failed" else "failed").inc()
+            jobs_total.at(queue, kind, _OUTCOMES[state]).inc()
             log.warning("a worker was lost", queue=queue, kind=kind, state=state)
         return len(lost) + len(rescued)
 

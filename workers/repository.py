@@ -17,6 +17,7 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    false,
     func,
     literal,
     literal_column,
@@ -169,7 +170,8 @@ PUT_BACK = Statement(
 )
 
 _held = rows_of(tenants=Uuid, job_ids=Uuid, fences=BigInteger)
-#: Renews every lease of a process at once; what does not come back is no longer its own.
+#: Renews every lease of a process at once; what does not come back is no longer its own. Last: whether it is asked to
+#: stop.
 RENEW = Statement(
     update(jobs)
     .where(
@@ -177,7 +179,7 @@ RENEW = Statement(
         RUNNING,
     )
     .values(lease_until=_lease_end)
-    .returning(jobs.c.tenant_id, jobs.c.id, jobs.c.fence)
+    .returning(jobs.c.tenant_id, jobs.c.id, jobs.c.fence, jobs.c.cancel_requested_at.is_not(None))
 )  # fmt: skip
 
 FINISH = Statement(
@@ -190,13 +192,34 @@ FINISH = Statement(
     .returning(jobs.c.id)
 )  # fmt: skip
 
+#: It was asked to stop and did so.
+STOP = Statement(
+    update(jobs)
+    .where(*_still_mine, jobs.c.cancel_requested_at.is_not(None))
+    .values(
+        state="cancelled", result=bindparam("outcome", type_=JSONB), lease_until=null(), finished_at=NOW,
+        error_code=null(), error_detail=null(), traceback=null(), version=_one_more,
+    )
+    .returning(jobs.c.id)
+)  # fmt: skip
+
+
+def _next_state(over: ColumnElement[bool]) -> dict[str, ColumnElement[Any]]:
+    """Of an attempt that did not finish: another one, unless it was the last one or nobody wants it any more."""
+    unwanted = jobs.c.cancel_requested_at.is_not(None)
+    return {
+        "state": case((over, "failed"), (unwanted, "cancelled"), else_="queued"),
+        "finished_at": case((or_(over, unwanted), NOW), else_=null()),
+    }
+
+
 _given_up = or_(jobs.c.attempts >= jobs.c.max_attempts, cast(bindparam("final"), Boolean))
 FAIL = Statement(
     update(jobs)
     .where(*_still_mine)
     .values(
-        state=case((_given_up, "failed"), else_="queued"), lease_until=null(), enqueued_at=null(),
-        run_at=NOW + cast(bindparam("backoff"), Interval), finished_at=case((_given_up, NOW), else_=null()),
+        **_next_state(_given_up), lease_until=null(), enqueued_at=null(),
+        run_at=NOW + cast(bindparam("backoff"), Interval),
         error_code=bindparam("code"), error_detail=bindparam("detail"), traceback=bindparam("trace"),
         version=_one_more,
     )
@@ -208,8 +231,8 @@ HAND_BACK = Statement(
     update(jobs)
     .where(*_still_mine)
     .values(
-        state="queued", attempts=func.greatest(jobs.c.attempts - 1, 0), lease_until=null(), enqueued_at=null(),
-        run_at=NOW + cast(bindparam("delay"), Interval), version=_one_more,
+        **_next_state(false()), attempts=func.greatest(jobs.c.attempts - 1, 0), lease_until=null(),
+        enqueued_at=null(), run_at=NOW + cast(bindparam("delay"), Interval), version=_one_more,
     )
     .returning(jobs.c.id)
 )  # fmt: skip
@@ -265,8 +288,7 @@ RESCUE: Statement[Rescued] = Statement(
     update(jobs)
     .where(places(_expired))
     .values(
-        state=case((_spent, "failed"), else_="queued"), fence=jobs.c.fence + 1, lease_until=null(),
-        enqueued_at=null(), run_at=NOW + _apart, finished_at=case((_spent, NOW), else_=null()),
+        **_next_state(_spent), fence=jobs.c.fence + 1, lease_until=null(), enqueued_at=null(), run_at=NOW + _apart,
         error_code="worker-lost",
         error_detail=literal("The worker ended or stalled during attempt ") + cast(jobs.c.attempts, Text) + ".",
         version=_one_more,

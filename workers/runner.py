@@ -13,7 +13,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from db.errors import DomainError
-from db.statement import Bound
+from db.statement import Bound, Statement
 from fleet.logging import get_logger
 from fleet.metrics import (
     job_duration_seconds,
@@ -33,6 +33,7 @@ from workers.caps import RunningCaps
 from workers.context import Fenced, GiveUp, JobContext
 from workers.heart import Attempt, Heart
 from workers.kinds import JobKind
+from workers.operation import Cancelled
 from workers.repository import (
     CLAIM,
     CLAIM_BELOW_CAP,
@@ -40,6 +41,7 @@ from workers.repository import (
     FINISH,
     HAND_BACK,
     PUT_BACK,
+    STOP,
     TAKE_TURN,
     Claim,
     TenantRow,
@@ -132,9 +134,10 @@ class Runner:
         context = JobContext(claim, caller, self._database)
         kind = self._kinds[claim.kind]
         with jobs_running.at(claim.queue).track_inprogress(), job_duration_seconds.at(claim.queue, claim.kind).time():
-            attempt = Attempt(claim, kind.run(context), self._settings.job_lease)
+            attempt = Attempt(claim, kind.run(context), self._settings.job_lease, context.operation)
             async with self._heart.keeping(attempt):
                 await self._let_it_work(attempt, kind.time_limit)
+                await context.operation.finish()
                 outcome = await self._record(attempt, context, kind)
         jobs_total.at(claim.queue, claim.kind, outcome).inc()
 
@@ -157,17 +160,25 @@ class Runner:
         if attempt.why == "fenced" or isinstance(error, Fenced):
             log.warning("the job belongs to another worker now", job=str(claim.id), kind=claim.kind)
             return "fenced"
+        if isinstance(error, Cancelled):
+            return await self._stop(claim, error.result)
         if attempt.why == "handed_back":
             await self._hand_back(claim, timedelta(0))
             return "failed"
         return await self._fail(claim, failure_of(error))
 
     async def _finish(self, claim: Claim, result: Mapping[str, Any] | None) -> str:
+        return "done" if await self._end(FINISH, claim, result) else "fenced"
+
+    async def _stop(self, claim: Claim, result: Mapping[str, Any] | None) -> str:
+        return "cancelled" if await self._end(STOP, claim, result) else "fenced"
+
+    async def _end(self, statement: Statement[Any], claim: Claim, result: Mapping[str, Any] | None) -> bool:
         outcome = None if result is None else Jsonb(dict(result))
-        [finished] = await self._patiently(
-            FINISH(tenant=claim.tenant_id, job_id=claim.id, fence=claim.fence, outcome=outcome)
+        [ended] = await self._patiently(
+            statement(tenant=claim.tenant_id, job_id=claim.id, fence=claim.fence, outcome=outcome)
         )
-        return "done" if finished else "fenced"
+        return bool(ended)
 
     async def _fail(self, claim: Claim, failure: Failure) -> str:
         backoff = full_jitter(claim.attempts, self._settings.job_backoff, self._settings.job_backoff_cap)
@@ -182,7 +193,7 @@ class Runner:
             "job attempt failed", job=str(claim.id), kind=claim.kind, attempt=claim.attempts, code=failure.code,
             detail=failure.detail, state=state, trace=failure.trace[-2_000:],
         )  # fmt: skip
-        return {"queued": "failed", "failed": "dead"}.get(state or "", "fenced")
+        return {"queued": "failed", "failed": "dead", "cancelled": "cancelled"}.get(state or "", "fenced")
 
     async def _hand_back(self, claim: Claim, delay: timedelta) -> None:
         await self._patiently(HAND_BACK(tenant=claim.tenant_id, job_id=claim.id, fence=claim.fence, delay=delay))

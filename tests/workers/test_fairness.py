@@ -105,7 +105,12 @@ async def test_more_tenants_than_a_turn_looks_at_have_their_turn_one_after_the_o
 
 
 async def test_redis_holds_little_of_a_long_queue_nobody_works_on(
-    services: Services, platform: PlatformDatabase, tables: Tables, clean: None, newcomer: Newcomer, queue_redis: Redis
+    services: Services,
+    platform: PlatformDatabase,
+    tables: Tables,
+    clean: None,
+    newcomer: Newcomer,
+    queue_redis: Redis,
 ) -> None:
     """What is in Redis has its order for good; so it is little until workers show that they take more."""
     flood(tables, newcomer().tenant.id, 2_000)
