@@ -132,6 +132,7 @@ cache_invalidation_events_total = plain_counter(
 # -- queues, jobs, events -------------------------------------------------------------------------
 
 queue_depth = gauge("queue_depth", "Jobs that could run now and do not yet", _queue)
+queue_running = gauge("queue_running", "Jobs a worker holds, those of workers that just died included", _queue)
 #: The autoscaler's signal: whoever reports it reports it for every queue, 0 when nothing waits.
 erp_queue_latency_seconds = gauge(
     "erp_queue_latency_seconds", "How long the oldest runnable job of the queue has waited", _queue

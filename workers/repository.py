@@ -304,6 +304,7 @@ _waiting = union_all(
 BACKLOG: Statement[Backlog] = Statement(
     select(_waiting.c.queue, func.count(), NOW - func.min(_waiting.c.run_at)).group_by(_waiting.c.queue), Backlog
 )
+UNDER_WAY = Statement(select(jobs.c.queue, func.count()).where(ENQUEUED, RUNNING).group_by(jobs.c.queue))
 FAILED = Statement(
     select(jobs.c.queue, func.count()).where(jobs.c.phase == literal_column("'failed'")).group_by(jobs.c.queue)
 )
