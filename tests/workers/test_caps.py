@@ -135,6 +135,23 @@ async def test_a_tenants_own_cap_lowers_the_systems_and_does_not_raise_it(
     assert await rivals.most_at_a_time(other) > 2  # as many as there are
 
 
+async def test_a_job_whose_lease_has_ended_holds_no_place(
+    clean: None, rivals: Rivals, newcomer: Newcomer, configure: Configure, enqueue: Enqueue, tables: Tables
+) -> None:
+    """Its worker is gone, and nobody has noticed yet."""
+    caller = newcomer()
+    configure(system=1)
+    lost = await enqueue(caller, "probe.crowd")
+    hold = (
+        "UPDATE jobs SET state = 'running', attempts = 1, enqueued_at = now(), lease_until = now() + %(left)s::interval"
+        " WHERE id = %(id)s"
+    )
+    tables.rows(hold, id=lost, left="1 hour")
+    assert await rivals.most_at_a_time(caller) == 0
+    tables.rows(hold, id=lost, left="-1 second")
+    assert await rivals.most_at_a_time(caller) == 1
+
+
 @pytest.mark.parametrize("careless", [CountsInMemory, TakesNoTurn])
 async def test_a_cap_counted_otherwise_would_be_passed(
     clean: None, rivals: Rivals, newcomer: Newcomer, configure: Configure, careless: type[Runner]
