@@ -23,7 +23,7 @@ class WorkerLost(DomainError):
 
     code = "worker-lost"
     title = "The worker was lost"
-    status = 500
+    status = 503
 
 
 class JobTimeout(DomainError):
@@ -34,7 +34,7 @@ class JobTimeout(DomainError):
 
     code = "job-timeout"
     title = "The job took too long"
-    status = 500
+    status = 503
 
 
 on_violation("jobs_unfinished_key", JobAlreadyQueued)
