@@ -181,7 +181,7 @@ async def test_what_has_ended_is_not_cancelled(
     error = (await tenant.get(f"/v1/operations/{job}"))["error"]
     assert error["type"] == "/problems/worker-lost"
     assert (error["status"], error["detail"], error["instance"]) == (
-        500,
+        503,
         "The worker ended.",
         f"/v1/operations/{job}",
     )
