@@ -24,6 +24,7 @@ from erp.intercompany import routes as intercompany
 from erp.inventory import routes as inventory
 from erp.invoicing import routes as invoicing
 from erp.jobs import routes as jobs
+from erp.jobs.operations import routes as job_operations
 from erp.kernel.paging import CursorCodec
 from erp.operations import (
     cache_routes,
@@ -60,7 +61,7 @@ from tenancy.limit_keys import (
 
 SLICES: Final = (
     tenants, parties, catalog, pricing, accounting, inventory, invoicing, payments, sales, purchasing,
-    intercompany, jobs, imports, reporting, audit, configuration_routes, cache_routes, locks_routes,
+    intercompany, jobs, job_operations, imports, reporting, audit, configuration_routes, cache_routes, locks_routes,
     two_phase_routes, fulfilment, instances_routes, leader_routes, features_routes,
 )  # fmt: skip
 COMMANDS: Final[tuple[Command, ...]] = tuple(command for module in SLICES for command in module.COMMANDS)

@@ -132,19 +132,23 @@ cache_invalidation_events_total = plain_counter(
 # -- queues, jobs, events -------------------------------------------------------------------------
 
 queue_depth = gauge("queue_depth", "Jobs that could run now and do not yet", _queue)
+queue_running = gauge("queue_running", "Jobs a worker holds, those of workers that just died included", _queue)
 #: The autoscaler's signal: whoever reports it reports it for every queue, 0 when nothing waits.
 erp_queue_latency_seconds = gauge(
     "erp_queue_latency_seconds", "How long the oldest runnable job of the queue has waited", _queue
 )
-#: `outcome`: done, failed (will be tried again), dead (gave up), fenced (a zombie's result, refused).
+#: `outcome`: done, failed (will be tried again), dead (gave up), fenced (a zombie's result, refused), cancelled.
 jobs_total = counter(
-    "jobs_total", "Finished attempts", _queue, _kind, label("outcome", "done", "failed", "dead", "fenced")
-)
+    "jobs_total", "Finished attempts", _queue, _kind,
+    label("outcome", "done", "failed", "dead", "fenced", "cancelled"),
+)  # fmt: skip
 job_duration_seconds = histogram(
     "job_duration_seconds", "One attempt, from start to its recorded end", _queue, _kind, buckets=_SLOW
 )
 job_wait_seconds = histogram("job_wait_seconds", "From runnable to started", _queue, buckets=(*_SLOW, 900.0))
 job_retries_total = counter("job_retries_total", "Attempts after the first", _queue, _kind)
+#: They wait for a running job of their tenant to end (`jobs.max_running`).
+jobs_put_back_total = counter("jobs_put_back_total", "Claims refused because the tenant was at its cap", _queue)
 jobs_running = gauge("jobs_running", "Attempts under way in this process", _queue)
 dead_jobs = gauge("dead_jobs", "Jobs in the failed-jobs table", _queue)
 outbox_unpublished = plain_gauge("outbox_unpublished", "Committed events the relay has not published")

@@ -13,3 +13,21 @@ MAX_ATTEMPTS: Final = Key(
     minimum=1,
     maximum=25,
 )
+
+
+def _max_running(queue: str) -> Key[int]:
+    return Key(
+        name=f"jobs.max_running.{queue}",
+        kind=int,
+        default=0,
+        describe=f"Jobs of one tenant that run at a time in the queue `{queue}`; 0: any number. A tenant can lower it"
+        " for itself, not raise it.",
+        unit="jobs",
+        minimum=0,
+        maximum=10_000,
+        per_tenant=True,
+    )
+
+
+#: Queue -> how many jobs of a tenant run in it at a time.
+MAX_RUNNING: Final = {queue: _max_running(queue) for queue in ("high", "default", "low")}

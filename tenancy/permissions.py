@@ -7,15 +7,16 @@ READ_ALL = frozenset({"*:read"})
 _SALES = {
     "parties:*", "products:read", "taxes:read", "sales_orders:*", "deliveries:*", "returns:*", "invoices:*",
     "reservations:*", "intercompany_sales:*", "stock:read", "payments:read", "jobs:read", "imports:*", "notices:*",
-    "tenant:read", "fulfilments:read", "fulfilments:write",
+    "tenant:read", "fulfilments:read", "fulfilments:write", "operations:*",
 }  # fmt: skip
 _WAREHOUSE = {
     "products:*", "stock:*", "reservations:*", "deliveries:*", "returns:*", "goods_receipts:*", "sales_orders:read",
-    "purchase_orders:*", "parties:read", "jobs:read", "imports:*", "notices:*", "tenant:read",
+    "purchase_orders:*", "parties:read", "jobs:read", "imports:*", "notices:*", "tenant:read", "operations:*",
 }  # fmt: skip
 _ACCOUNTANT = {
     "*:read", "ledger:*", "periods:*", "invoices:*", "payments:*", "bills:*", "taxes:*", "parties:*",
     "purchase_orders:*", "imports:*", "jobs:*", "fulfilments:*",
+    "operations:*",
 }  # fmt: skip
 
 #: Role -> scopes. `owner` alone manages keys and the tenant's own record.

@@ -1,8 +1,9 @@
 """The queues in Redis: which row to look at now. Messages are hints and may be lost or doubled; rows are not."""
 
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from threading import Event
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import dramatiq
@@ -19,6 +20,14 @@ from workers.settings import WorkerSettings
 
 #: Queue -> Dramatiq's order among messages one process has fetched. Separate processes make the difference.
 QUEUES = {"high": 0, "default": 50, "low": 100}
+
+
+class Level(NamedTuple):
+    """Messages of a queue: that no worker has fetched, and fetched since Redis counts."""
+
+    waiting: int
+    taken: int
+
 
 RunJob = Callable[[UUID, UUID, str], Coroutine[Any, Any, None]]
 
@@ -62,16 +71,25 @@ class JobBroker(RedisBroker):
         Errors: redis.exceptions.RedisError.
         """
         pipe = self.client.pipeline(transaction=True)
+        sent: Counter[str] = Counter()
         for queue, tenant_id, job_id in tickets:
             self._put(pipe, job_message(queue, tenant_id, job_id, database))
+            sent[queue] += 1
+        for queue, messages in sent.items():
+            pipe.incrby(f"{self.namespace}:{queue}.sent", messages)
         pipe.execute()
 
-    def waiting(self) -> dict[str, int]:
-        """Messages per queue that no worker has fetched. Errors: redis.exceptions.RedisError."""
-        pipe = self.client.pipeline(transaction=False)
+    def levels(self) -> dict[str, Level]:
+        """Of every queue. Errors: redis.exceptions.RedisError."""
+        pipe = self.client.pipeline(transaction=True)
         for queue in QUEUES:
             pipe.llen(f"{self.namespace}:{queue}")
-        return dict(zip(QUEUES, pipe.execute(), strict=True))
+            pipe.get(f"{self.namespace}:{queue}.sent")
+        answers = pipe.execute()
+        return {
+            queue: Level(waiting, int(sent or 0) - waiting)
+            for queue, waiting, sent in zip(QUEUES, answers[::2], answers[1::2], strict=True)
+        }
 
     def _put(self, pipe: Any, message: Message[Any]) -> None:
         # What Dramatiq's own "enqueue" command does, without a round trip and a heartbeat for each message.

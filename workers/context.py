@@ -10,13 +10,11 @@ from erp.jobs.repository import ADVANCE, COMPLETE
 from tenancy.caller import Caller
 from tenancy.database import TenantDatabase
 from tenancy.work import UnitOfWork
+from workers.fence import Fenced as Fenced
+from workers.operation import Operation
 from workers.repository import Claim
 
 T = TypeVar("T")
-
-
-class Fenced(Exception):
-    """Another worker owns the job now; whatever this one was about to write was rolled back."""
 
 
 class GiveUp(Exception):
@@ -32,7 +30,8 @@ class JobContext:
     """One attempt of one job.
 
     Effects go through `run` or `step`, whose transactions commit only while this attempt still owns the
-    job. A handler that is one command uses `run`: effect and end of the job are one commit.
+    job. A handler that is one command uses `run`: effect and end of the job are one commit. What it has to say
+    while it runs goes through `operation`.
     """
 
     def __init__(self, job: Claim, caller: Caller, database: TenantDatabase) -> None:
@@ -40,6 +39,7 @@ class JobContext:
         self.caller = caller
         self.database = database
         self.completed = False
+        self.operation = Operation(job, caller, database)
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -88,6 +88,8 @@ class JobContext:
             [held] = await work.load(end(value))
             if not held:
                 raise Fenced(f"job {self.job.id} is no longer at fence {self.job.fence}")
+            if held[0][1]:
+                self.operation.ask_to_stop()
             return value
 
         return (await self.database.run(self.caller, guarded)).value

@@ -1,20 +1,31 @@
 """From rows to messages, and from lost messages and dead workers back to rows."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Mapping
+from typing import Final
+from uuid import UUID
 
 from db.two_phase import MAIN
 from fleet.logging import get_logger
 from fleet.metrics import jobs_total
 from tenancy.platform import PlatformDatabase, PlatformSession
 from workers.broker import QUEUES, JobBroker
+from workers.caps import RunningCaps
+from workers.feed_repository import ENQUEUE
 from workers.relay import Hold, anybody
-from workers.repository import ENQUEUE, FORGET_ENQUEUED, RESCUE, Rescued, Ticket
+from workers.repository import FORGET_ENQUEUED, RESCUE, Rescued, Ticket
 from workers.settings import WorkerSettings
+from workers.window import Window
 
 log = get_logger("workers.dispatch")
 
+#: Tenants with waiting jobs one turn looks at, per queue; the next turn goes on behind them.
+_LANES: Final = 1_000
+_FIRST: Final = UUID(int=0)
+#: State a lost attempt leaves its job in -> outcome of the attempt.
+_OUTCOMES: Final = {"queued": "failed", "failed": "dead", "cancelled": "cancelled"}
 #: Rows one pass of the sweeper looks at, per queue and reason.
 _SWEEP = 500
 #: While messages wait in a queue, a row's own may be among them, and enqueued anew it would come last anyway:
@@ -25,7 +36,9 @@ _BUSY_FACTOR = 10
 class Dispatcher:
     """Puts runnable jobs into their queues and rescues jobs nobody works on. Any number may run at once.
 
-    `hold` refuses what a pass has found to do when its process has lost the lead.
+    Every tenant has its turn: Redis holds a short window of each queue, and places in it go to the tenants that
+    have least of it. A tenant at its cap of running jobs gets none. `hold` refuses what a pass has found to do when
+    its process has lost the lead.
     """
 
     def __init__(
@@ -42,6 +55,10 @@ class Dispatcher:
         self._platform = platform
         self._broker = broker
         self._settings = settings
+        self._caps = RunningCaps()
+        self._windows = {queue: Window(settings.queue_window) for queue in QUEUES}
+        #: Queue -> the tenant at which the next turn begins, where there are more than one turn looks at.
+        self._afters = dict.fromkeys(QUEUES, _FIRST)
 
     async def enqueue(self) -> bool:
         """Messages for runnable jobs, up to the window of each queue. True when there were some.
@@ -49,29 +66,42 @@ class Dispatcher:
         Errors: psycopg.Error, DomainError, redis.exceptions.RedisError. The rows stay as they were, or get
         their message twice.
         """
-        waiting = await asyncio.to_thread(self._broker.waiting)
-        room = {queue: self._settings.queue_window - waiting[queue] for queue in QUEUES}
+        levels = await asyncio.to_thread(self._broker.levels)
+        now = time.monotonic()
+        room = {queue: self._windows[queue].room(*levels[queue], now) for queue in QUEUES}
         room = {queue: free for queue, free in room.items() if free > 0}
         if not room:
-            return False
+            return True
         return await self._platform.run(lambda session: self._enqueue(session, room))
 
     async def _enqueue(self, session: PlatformSession, room: Mapping[str, int]) -> bool:
-        [tickets] = await session.load(ENQUEUE(queues=list(room), at_mosts=list(room.values())))
+        [fed] = await session.load(
+            ENQUEUE(
+                queues=list(room), at_mosts=list(room.values()), caps=[self._caps.of_system(queue) for queue in room],
+                afters=[self._afters[queue] for queue in room], lanes=_LANES, **self._caps.own(),
+            )
+        )  # fmt: skip
+        tickets = [Ticket(one.queue, one.tenant_id, one.id) for one in fed if one.id is not None]
         if tickets:
             await self._hold(session)
             # Before the commit: a message without a mark is a duplicate, a mark without one a delay.
             await asyncio.to_thread(self._broker.send, tickets, self._database)
-        return bool(tickets)
+        sent = Counter(ticket.queue for ticket in tickets)
+        unseen = {one.queue: one.tenant_id for one in fed if one.id is None}
+        for queue, free in room.items():
+            self._windows[queue].sent(sent[queue], free)
+            self._afters[queue] = unseen.get(queue, _FIRST)
+        return bool(tickets or unseen)
 
     async def sweep(self) -> int:
         """Forget messages that must be lost, take jobs from workers that are gone; how many of both."""
-        waiting = await asyncio.to_thread(self._broker.waiting)
+        levels = await asyncio.to_thread(self._broker.levels)
+        waiting = {queue: levels[queue].waiting for queue in QUEUES}
         lost, rescued = await self._platform.run(lambda session: self._sweep(session, waiting))
         for queue, jobs in Counter(ticket.queue for ticket in lost).items():
             log.warning("messages lost; their jobs are enqueued again", queue=queue, jobs=jobs)
         for queue, kind, state in rescued:
-            jobs_total.at(queue, kind, "dead" if state == "failed" else "failed").inc()
+            jobs_total.at(queue, kind, _OUTCOMES[state]).inc()
             log.warning("a worker was lost", queue=queue, kind=kind, state=state)
         return len(lost) + len(rescued)
 

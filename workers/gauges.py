@@ -9,11 +9,12 @@ from fleet.metrics import (
     outbox_lag_seconds,
     outbox_unpublished,
     queue_depth,
+    queue_running,
     sagas_waiting,
 )
 from tenancy.platform import PlatformDatabase
 from workers.event_repository import OUTBOX_LAG
-from workers.repository import BACKLOG, FAILED
+from workers.repository import BACKLOG, FAILED, UNDER_WAY
 from workers.sagas.sweep import WAITING
 
 _SAGAS = ("running", "needs_operator")
@@ -28,7 +29,7 @@ class Gauges:
     async def measure(self) -> bool:
         """All databases together. One that is away counts for nothing; its own alerts tell of it."""
         asked = await asyncio.gather(
-            *(one.ask(BACKLOG(), FAILED(), OUTBOX_LAG(), WAITING()) for one in self._platforms),
+            *(one.ask(BACKLOG(), FAILED(), OUTBOX_LAG(), WAITING(), UNDER_WAY()) for one in self._platforms),
             return_exceptions=True,
         )
         answers = [answer for answer in asked if not isinstance(answer, BaseException)]
@@ -43,6 +44,7 @@ class Gauges:
             queue_depth.at(queue).set(sum(row.depth for row in rows))
             oldest = max((row.oldest.total_seconds() for row in rows if row.oldest), default=0.0)
             erp_queue_latency_seconds.at(queue).set(max(0.0, oldest))
+            queue_running.at(queue).set(sum(dict(answer[4]).get(queue, 0) for answer in answers))
             dead_jobs.at(queue).set(sum(dict(answer[1]).get(queue, 0) for answer in answers))
         lags = [answer[2][0] for answer in answers]
         outbox_unpublished.set(sum(lag.unpublished for lag in lags))
@@ -53,7 +55,7 @@ class Gauges:
 
     def forget(self) -> None:
         for queue in QUEUES:
-            for gauge in (queue_depth, erp_queue_latency_seconds, dead_jobs):
+            for gauge in (queue_depth, queue_running, erp_queue_latency_seconds, dead_jobs):
                 gauge.forget(queue)
         for state in _SAGAS:
             sagas_waiting.forget(state)

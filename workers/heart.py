@@ -12,6 +12,7 @@ import psycopg
 from db.errors import DomainError
 from fleet.logging import get_logger
 from tenancy.platform import PlatformDatabase
+from workers.operation import Operation
 from workers.repository import RENEW, Claim
 
 log = get_logger("workers.heart")
@@ -22,8 +23,9 @@ Ending = Literal["fenced", "handed_back", "timed_out"]
 class Attempt:
     """A handler that runs, and why it was told to stop (None: it was not)."""
 
-    def __init__(self, claim: Claim, work: Awaitable[Any], lease: float) -> None:
+    def __init__(self, claim: Claim, work: Awaitable[Any], lease: float, operation: Operation) -> None:
         self.claim = claim
+        self.operation = operation
         self.why: Ending | None = None
         self.task = asyncio.ensure_future(work)
         self.held_until = time.monotonic() + lease
@@ -75,13 +77,15 @@ class Heart:
                     fences=[key[2] for key in asked], lease=timedelta(seconds=self._lease),
                 )
             )  # fmt: skip
-            renewed = set(rows)
+            renewed = {row[:3]: row[3] for row in rows}
         except (psycopg.Error, DomainError, OSError, TimeoutError) as error:
             log.warning("leases not renewed", reason=type(error).__name__, jobs=len(asked))
             renewed = None
         for key, attempt in asked.items():
             if renewed is not None and key in renewed:
                 attempt.held_until = begun + self._lease
+                if renewed[key]:
+                    attempt.operation.ask_to_stop()
             elif renewed is not None or time.monotonic() >= attempt.held_until:
                 # Lost, or so long unconfirmed that another worker may own the job by now.
                 attempt.stop("fenced")

@@ -17,6 +17,7 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    false,
     func,
     literal,
     literal_column,
@@ -90,8 +91,8 @@ QUEUED: ColumnElement[bool] = jobs.c.state == literal_column("'queued'")
 RUNNING: ColumnElement[bool] = jobs.c.state == literal_column("'running'")
 #: What the indexes of the live part know: nothing that taking a job changes, so that its row stays on its page.
 _UNFINISHED: ColumnElement[bool] = jobs.c.phase == literal_column("'unfinished'")
-_TO_ENQUEUE = and_(_UNFINISHED, jobs.c.enqueued_at.is_(None))
-_ENQUEUED = and_(_UNFINISHED, jobs.c.enqueued_at.is_not(None))
+TO_ENQUEUE = and_(_UNFINISHED, jobs.c.enqueued_at.is_(None))
+ENQUEUED = and_(_UNFINISHED, jobs.c.enqueued_at.is_not(None))
 _lease_end = NOW + cast(bindparam("lease"), Interval)
 _this_job = (jobs.c.tenant_id == bindparam("tenant", type_=Uuid), jobs.c.id == bindparam("job_id", type_=Uuid))
 #: Only the holder of the newest claim may say how it ended.
@@ -104,19 +105,16 @@ def _claimed(*columns: Any) -> tuple[Claim, TenantRow]:
     return Claim(*columns[:own]), TenantRow(*columns[own:])
 
 
-#: The attempt is counted and the fence raised before the work, so that a job that kills its worker stops too.
-#: Kinds this build does not know are left to a newer one.
-CLAIM: Statement[tuple[Claim, TenantRow]] = Statement(
+_waits = and_(QUEUED, jobs.c.run_at <= NOW)
+_known = jobs.c.kind == any_of("kinds", Text)
+_claim = (
     update(jobs)
     .where(
         *_this_job,
         tenants.c.tenant_id == jobs.c.tenant_id,
         jobs.c.attempts < jobs.c.max_attempts,
-        jobs.c.kind == any_of("kinds", Text),
-        or_(
-            and_(QUEUED, jobs.c.run_at <= NOW),
-            and_(RUNNING, jobs.c.lease_until < NOW),
-        ),
+        _known,
+        or_(_waits, and_(RUNNING, jobs.c.lease_until < NOW)),
     )
     .values(
         state="running", attempts=jobs.c.attempts + 1, fence=jobs.c.fence + 1, lease_until=_lease_end,
@@ -130,12 +128,50 @@ CLAIM: Statement[tuple[Claim, TenantRow]] = Statement(
         tenants.c.tenant_id.label("of_tenant"), tenants.c.slug, tenants.c.name, tenants.c.state,
         tenants.c.base_currency, tenants.c.country, tenants.c.time_zone, tenants.c.settings,
         tenants.c.database,
-    ),
-    _claimed,
+    )
 )  # fmt: skip
+#: The attempt is counted and the fence raised before the work, so that a job that kills its worker stops too.
+#: Kinds this build does not know are left to a newer one.
+CLAIM: Statement[tuple[Claim, TenantRow]] = Statement(_claim, _claimed)
+
+#: One claim of a capped tenant after the other, in a statement of its own: the next one counts what it committed.
+TAKE_TURN = Statement(
+    select(
+        func.pg_advisory_xact_lock(
+            func.hashtextextended(literal("jobs:") + cast(bindparam("tenant", type_=Uuid), Text), literal_column("0"))
+        )
+    )
+)
+_caps = rows_of(queues=Text, caps=Integer)
+_cap = select(_caps.c.caps).where(_caps.c.queues == jobs.c.queue).scalar_subquery()
+_others = jobs.alias("others")
+#: Of the same tenant and queue. A job whose worker is gone counts until its lease ends, then it holds no place.
+_running = (
+    select(func.count())
+    .select_from(_others)
+    .where(
+        _others.c.queue == jobs.c.queue, _others.c.tenant_id == jobs.c.tenant_id,
+        _others.c.phase == literal_column("'unfinished'"), _others.c.enqueued_at.is_not(None),
+        _others.c.state == literal_column("'running'"), _others.c.lease_until >= NOW,
+    )
+    .correlate(jobs)
+    .scalar_subquery()
+)  # fmt: skip
+#: `caps` of those `queues` where the tenant has one.
+CLAIM_BELOW_CAP: Statement[tuple[Claim, TenantRow]] = Statement(
+    _claim.where(_running < func.coalesce(_cap, literal_column("2147483647"))), _claimed
+)
+#: After a claim in vain: back to those that get a message when there is room.
+PUT_BACK = Statement(
+    update(jobs)
+    .where(*_this_job, _waits, _known, jobs.c.attempts < jobs.c.max_attempts, jobs.c.enqueued_at.is_not(None))
+    .values(enqueued_at=null())
+    .returning(jobs.c.queue)
+)
 
 _held = rows_of(tenants=Uuid, job_ids=Uuid, fences=BigInteger)
-#: Renews every lease of a process at once; what does not come back is no longer its own.
+#: Renews every lease of a process at once; what does not come back is no longer its own. Last: whether it is asked to
+#: stop.
 RENEW = Statement(
     update(jobs)
     .where(
@@ -143,7 +179,7 @@ RENEW = Statement(
         RUNNING,
     )
     .values(lease_until=_lease_end)
-    .returning(jobs.c.tenant_id, jobs.c.id, jobs.c.fence)
+    .returning(jobs.c.tenant_id, jobs.c.id, jobs.c.fence, jobs.c.cancel_requested_at.is_not(None))
 )  # fmt: skip
 
 FINISH = Statement(
@@ -156,13 +192,34 @@ FINISH = Statement(
     .returning(jobs.c.id)
 )  # fmt: skip
 
+#: It was asked to stop and did so.
+STOP = Statement(
+    update(jobs)
+    .where(*_still_mine, jobs.c.cancel_requested_at.is_not(None))
+    .values(
+        state="cancelled", result=bindparam("outcome", type_=JSONB), lease_until=null(), finished_at=NOW,
+        error_code=null(), error_detail=null(), traceback=null(), version=_one_more,
+    )
+    .returning(jobs.c.id)
+)  # fmt: skip
+
+
+def _next_state(over: ColumnElement[bool]) -> dict[str, ColumnElement[Any]]:
+    """Of an attempt that did not finish: another one, unless it was the last one or nobody wants it any more."""
+    unwanted = jobs.c.cancel_requested_at.is_not(None)
+    return {
+        "state": case((over, "failed"), (unwanted, "cancelled"), else_="queued"),
+        "finished_at": case((or_(over, unwanted), NOW), else_=null()),
+    }
+
+
 _given_up = or_(jobs.c.attempts >= jobs.c.max_attempts, cast(bindparam("final"), Boolean))
 FAIL = Statement(
     update(jobs)
     .where(*_still_mine)
     .values(
-        state=case((_given_up, "failed"), else_="queued"), lease_until=null(), enqueued_at=null(),
-        run_at=NOW + cast(bindparam("backoff"), Interval), finished_at=case((_given_up, NOW), else_=null()),
+        **_next_state(_given_up), lease_until=null(), enqueued_at=null(),
+        run_at=NOW + cast(bindparam("backoff"), Interval),
         error_code=bindparam("code"), error_detail=bindparam("detail"), traceback=bindparam("trace"),
         version=_one_more,
     )
@@ -174,8 +231,8 @@ HAND_BACK = Statement(
     update(jobs)
     .where(*_still_mine)
     .values(
-        state="queued", attempts=func.greatest(jobs.c.attempts - 1, 0), lease_until=null(), enqueued_at=null(),
-        run_at=NOW + cast(bindparam("delay"), Interval), version=_one_more,
+        **_next_state(false()), attempts=func.greatest(jobs.c.attempts - 1, 0), lease_until=null(),
+        enqueued_at=null(), run_at=NOW + cast(bindparam("delay"), Interval), version=_one_more,
     )
     .returning(jobs.c.id)
 )  # fmt: skip
@@ -188,35 +245,16 @@ _found: tuple[ColumnElement[Any], ...] = (
 )  # fmt: skip
 
 
-def _places(found: CTE) -> ColumnElement[bool]:
+def places(found: CTE) -> ColumnElement[bool]:
     return _place == func.any(func.array(select(found.c.place).scalar_subquery()))
 
-
-_room = rows_of(queues=Text, at_mosts=Integer)
-_due = (
-    select(*_found, jobs.c.priority, jobs.c.run_at)
-    .where(jobs.c.queue == _room.c.queues, _TO_ENQUEUE, QUEUED, jobs.c.run_at <= NOW)
-    .order_by(jobs.c.priority, jobs.c.run_at)
-    .limit(_room.c.at_mosts)
-    .with_for_update(skip_locked=True)
-    .lateral("due")
-)
-_tickets = select(_due).select_from(_room.join(_due, true())).cte("tickets")
-_marked = update(jobs).where(_places(_tickets)).values(enqueued_at=NOW).returning(jobs.c.id).cte("marked")
-#: Marks the jobs that get a message, in all queues at once: the most urgent ones first, as many as each has room for.
-ENQUEUE: Statement[Ticket] = Statement(
-    select(_tickets.c.queue, _tickets.c.tenant_id, _tickets.c.id)
-    .order_by(_tickets.c.priority, _tickets.c.run_at)
-    .add_cte(_marked),
-    Ticket,
-)
 
 _patience = rows_of(queues=Text, milliseconds=Integer)
 _too_long: ColumnElement[Any] = _patience.c.milliseconds * literal_column("interval '1 millisecond'")
 _late = (
     select(*_found)
     .where(
-        jobs.c.queue == _patience.c.queues, _ENQUEUED, QUEUED,
+        jobs.c.queue == _patience.c.queues, ENQUEUED, QUEUED,
         jobs.c.enqueued_at < NOW - _too_long,
     )
     .order_by(jobs.c.enqueued_at)
@@ -228,7 +266,7 @@ _stale = select(_late).select_from(_patience.join(_late, true())).cte("stale")
 #: Their messages are gone (or late: a second message does no harm), so they are enqueued anew.
 FORGET_ENQUEUED: Statement[Ticket] = Statement(
     update(jobs)
-    .where(_places(_stale))
+    .where(places(_stale))
     .values(enqueued_at=null())
     .returning(jobs.c.queue, jobs.c.tenant_id, jobs.c.id),
     Ticket,
@@ -236,7 +274,7 @@ FORGET_ENQUEUED: Statement[Ticket] = Statement(
 
 _expired = (
     select(*_found)
-    .where(_ENQUEUED, RUNNING, jobs.c.lease_until < NOW)
+    .where(ENQUEUED, RUNNING, jobs.c.lease_until < NOW)
     .order_by(jobs.c.lease_until)
     .limit(bindparam("at_most"))
     .with_for_update(skip_locked=True)
@@ -248,10 +286,9 @@ _apart: ColumnElement[Any] = func.random() * jobs.c.attempts * literal_column("i
 #: The fence rises here already: a worker that wakes up now is refused, whether or not another has begun.
 RESCUE: Statement[Rescued] = Statement(
     update(jobs)
-    .where(_places(_expired))
+    .where(places(_expired))
     .values(
-        state=case((_spent, "failed"), else_="queued"), fence=jobs.c.fence + 1, lease_until=null(),
-        enqueued_at=null(), run_at=NOW + _apart, finished_at=case((_spent, NOW), else_=null()),
+        **_next_state(_spent), fence=jobs.c.fence + 1, lease_until=null(), enqueued_at=null(), run_at=NOW + _apart,
         error_code="worker-lost",
         error_detail=literal("The worker ended or stalled during attempt ") + cast(jobs.c.attempts, Text) + ".",
         version=_one_more,
@@ -261,12 +298,13 @@ RESCUE: Statement[Rescued] = Statement(
 )  # fmt: skip
 
 _waiting = union_all(
-    select(jobs.c.queue, jobs.c.run_at).where(_TO_ENQUEUE, jobs.c.run_at <= NOW),
-    select(jobs.c.queue, jobs.c.run_at).where(_ENQUEUED, QUEUED),
+    select(jobs.c.queue, jobs.c.run_at).where(TO_ENQUEUE, jobs.c.run_at <= NOW),
+    select(jobs.c.queue, jobs.c.run_at).where(ENQUEUED, QUEUED),
 ).subquery("waiting")
 BACKLOG: Statement[Backlog] = Statement(
     select(_waiting.c.queue, func.count(), NOW - func.min(_waiting.c.run_at)).group_by(_waiting.c.queue), Backlog
 )
+UNDER_WAY = Statement(select(jobs.c.queue, func.count()).where(ENQUEUED, RUNNING).group_by(jobs.c.queue))
 FAILED = Statement(
     select(jobs.c.queue, func.count()).where(jobs.c.phase == literal_column("'failed'")).group_by(jobs.c.queue)
 )

@@ -6,31 +6,49 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from db.errors import DomainError
-from db.statement import Bound
+from db.statement import Bound, Statement
 from fleet.logging import get_logger
-from fleet.metrics import job_duration_seconds, job_retries_total, job_wait_seconds, jobs_running, jobs_total
+from fleet.metrics import (
+    job_duration_seconds,
+    job_retries_total,
+    job_wait_seconds,
+    jobs_put_back_total,
+    jobs_running,
+    jobs_total,
+)
 from fleet.redaction import redact_text
 from fleet.scope import scoped
 from fleet.tracing import extract, span, valid_traceparent
 from tenancy.caller import TenantFacts, system_caller
 from tenancy.database import TenantDatabase
 from tenancy.platform import PlatformDatabase
+from workers.caps import RunningCaps
 from workers.context import Fenced, GiveUp, JobContext
 from workers.heart import Attempt, Heart
 from workers.kinds import JobKind
-from workers.repository import CLAIM, FAIL, FINISH, HAND_BACK, Claim, TenantRow
+from workers.operation import Cancelled
+from workers.repository import (
+    CLAIM,
+    CLAIM_BELOW_CAP,
+    FAIL,
+    FINISH,
+    HAND_BACK,
+    PUT_BACK,
+    STOP,
+    TAKE_TURN,
+    Claim,
+    TenantRow,
+)
 from workers.settings import WorkerSettings
 
 log = get_logger("workers.runner")
-
-R = TypeVar("R")
 
 #: Characters of a traceback that are kept: its end says what happened.
 _TRACEBACK = 8_000
@@ -67,15 +85,11 @@ class Runner:
         self._heart = heart
         self._kinds = kinds
         self._settings = settings
+        self._caps = RunningCaps()
 
     async def run(self, tenant_id: UUID, job_id: UUID) -> None:
         """One attempt, when the job wants one now; else nothing. Never raises because the job failed."""
-        claimed = await self._patiently(
-            CLAIM(
-                tenant=tenant_id, job_id=job_id, kinds=list(self._kinds),
-                lease=timedelta(seconds=self._settings.job_lease),
-            )
-        )  # fmt: skip
+        claimed = await self._claim(tenant_id, job_id)
         if not claimed:
             return
         claim, tenant = claimed[0]
@@ -96,6 +110,18 @@ class Runner:
             else:
                 await self._hand_back(claim, _SUSPENDED_REST)
 
+    async def _claim(self, tenant_id: UUID, job_id: UUID) -> list[tuple[Claim, TenantRow]]:
+        job: dict[str, Any] = {"tenant": tenant_id, "job_id": job_id, "kinds": list(self._kinds)}
+        lease = timedelta(seconds=self._settings.job_lease)
+        if not (caps := self._caps.of_tenant(tenant_id)):
+            [claimed] = await self._patiently(CLAIM(**job, lease=lease))
+            return claimed
+        claim = CLAIM_BELOW_CAP(**job, lease=lease, queues=list(caps), caps=list(caps.values()))
+        _, claimed, put_back = await self._patiently(TAKE_TURN(tenant=tenant_id), claim, PUT_BACK(**job))
+        for (queue,) in put_back:
+            jobs_put_back_total.at(queue).inc()
+        return claimed
+
     async def _attempt(self, claim: Claim, row: TenantRow) -> None:
         job_wait_seconds.at(claim.queue).observe(max(0.0, claim.waited.total_seconds()))
         if claim.attempts > 1:
@@ -108,9 +134,10 @@ class Runner:
         context = JobContext(claim, caller, self._database)
         kind = self._kinds[claim.kind]
         with jobs_running.at(claim.queue).track_inprogress(), job_duration_seconds.at(claim.queue, claim.kind).time():
-            attempt = Attempt(claim, kind.run(context), self._settings.job_lease)
+            attempt = Attempt(claim, kind.run(context), self._settings.job_lease, context.operation)
             async with self._heart.keeping(attempt):
                 await self._let_it_work(attempt, kind.time_limit)
+                await context.operation.finish()
                 outcome = await self._record(attempt, context, kind)
         jobs_total.at(claim.queue, claim.kind, outcome).inc()
 
@@ -133,21 +160,29 @@ class Runner:
         if attempt.why == "fenced" or isinstance(error, Fenced):
             log.warning("the job belongs to another worker now", job=str(claim.id), kind=claim.kind)
             return "fenced"
+        if isinstance(error, Cancelled):
+            return await self._stop(claim, error.result)
         if attempt.why == "handed_back":
             await self._hand_back(claim, timedelta(0))
             return "failed"
         return await self._fail(claim, failure_of(error))
 
     async def _finish(self, claim: Claim, result: Mapping[str, Any] | None) -> str:
+        return "done" if await self._end(FINISH, claim, result) else "fenced"
+
+    async def _stop(self, claim: Claim, result: Mapping[str, Any] | None) -> str:
+        return "cancelled" if await self._end(STOP, claim, result) else "fenced"
+
+    async def _end(self, statement: Statement[Any], claim: Claim, result: Mapping[str, Any] | None) -> bool:
         outcome = None if result is None else Jsonb(dict(result))
-        finished = await self._patiently(
-            FINISH(tenant=claim.tenant_id, job_id=claim.id, fence=claim.fence, outcome=outcome)
+        [ended] = await self._patiently(
+            statement(tenant=claim.tenant_id, job_id=claim.id, fence=claim.fence, outcome=outcome)
         )
-        return "done" if finished else "fenced"
+        return bool(ended)
 
     async def _fail(self, claim: Claim, failure: Failure) -> str:
         backoff = full_jitter(claim.attempts, self._settings.job_backoff, self._settings.job_backoff_cap)
-        failed = await self._patiently(
+        [failed] = await self._patiently(
             FAIL(
                 tenant=claim.tenant_id, job_id=claim.id, fence=claim.fence, final=failure.final,
                 backoff=timedelta(seconds=backoff), code=failure.code, detail=failure.detail, trace=failure.trace,
@@ -158,27 +193,25 @@ class Runner:
             "job attempt failed", job=str(claim.id), kind=claim.kind, attempt=claim.attempts, code=failure.code,
             detail=failure.detail, state=state, trace=failure.trace[-2_000:],
         )  # fmt: skip
-        return {"queued": "failed", "failed": "dead"}.get(state or "", "fenced")
+        return {"queued": "failed", "failed": "dead", "cancelled": "cancelled"}.get(state or "", "fenced")
 
     async def _hand_back(self, claim: Claim, delay: timedelta) -> None:
         await self._patiently(HAND_BACK(tenant=claim.tenant_id, job_id=claim.id, fence=claim.fence, delay=delay))
 
-    async def _patiently(self, statement: Bound[R]) -> list[R]:
-        """Its rows; again while the database is away, none when it stays away. All of it may be repeated."""
+    async def _patiently(self, *statements: Bound[Any]) -> tuple[list[Any], ...]:
+        """Their rows; again while the database is away, none when it stays away. All of it may be repeated."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _RECORD_PATIENCE
         for attempt in range(1, 100):
             try:
-                [rows] = await self._platform.ask(statement)
+                return await self._platform.ask(*statements)
             except (psycopg.OperationalError, DomainError, OSError, TimeoutError) as error:
                 pause = full_jitter(attempt, 0.1, 2.0)
                 if loop.time() + pause > deadline:
                     log.error("the database stayed away", reason=type(error).__name__)
                     break
                 await asyncio.sleep(pause)
-            else:
-                return rows
-        return []
+        return tuple([] for _ in statements)
 
 
 def full_jitter(attempt: int, base: float, cap: float) -> float:

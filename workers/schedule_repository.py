@@ -153,8 +153,9 @@ def _drop(table: Table, age: ColumnElement[Any], *conditions: ColumnElement[bool
 
 DROP_KEYS = _drop(idempotency_keys, idempotency_keys.c.created_at)
 DROP_JOBS = _drop(
-    jobs, jobs.c.finished_at, jobs.c.phase.in_([literal_column("'done'"), literal_column("'discarded'")])
-)
+    jobs, jobs.c.finished_at,
+    jobs.c.phase.in_([literal_column(f"'{phase}'") for phase in ("done", "discarded", "cancelled")]),
+)  # fmt: skip
 DROP_RUNS = _drop(cron_runs, cron_runs.c.slot)
 #: A commit that is not carried out everywhere is kept, however old. What was given up is kept for as long as its
 #: coordinator could still come back to ask.

@@ -62,7 +62,9 @@ class Command:
 
     @property
     def tells_location(self) -> bool:
-        """Whether it answers with the address of what it made."""
+        """Whether it answers with the address of what it made, or of the operation that makes it (202)."""
+        if self.status == 202:
+            return self.made_in is not None
         return self.status == 201 and (self.made_in is not None or not self.target)
 
     def bind(self, target: UUID | None, data: msgspec.Struct | None) -> Callable[[UnitOfWork], Awaitable[Any]]:

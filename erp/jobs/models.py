@@ -1,6 +1,6 @@
-"""Jobs, the rows of long jobs, notices, and the slots of the schedule."""
+"""Jobs, the rows and the log of long jobs, notices, and the slots of the schedule."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, Table, Text, Uuid
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, LargeBinary, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 from db.metadata import metadata
@@ -36,6 +36,23 @@ jobs = Table(
     Column("created_at", DateTime(timezone=True)),
     Column("started_at", DateTime(timezone=True)),
     Column("finished_at", DateTime(timezone=True)),
+    Column("operation", Boolean),
+    Column("done", BigInteger),
+    Column("total", BigInteger),
+    Column("unit", Text),
+    Column("log_lines", Integer),
+    Column("result_location", Text),
+    Column("cancel_requested_at", DateTime(timezone=True)),
+)  # fmt: skip
+
+operation_log = Table(
+    "operation_log", metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("operation_id", Uuid, primary_key=True),
+    Column("line", Integer, primary_key=True),
+    Column("at", DateTime(timezone=True)),
+    Column("level", Text),
+    Column("message", Text),
 )  # fmt: skip
 
 job_rows = Table(

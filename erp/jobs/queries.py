@@ -19,7 +19,7 @@ _rows = select(*ROW_COLUMNS).where(
 )
 
 
-def _by_phase(name: str, column: ColumnElement[Any]) -> Sequence[Parameter]:
+def by_phase(name: str, column: ColumnElement[Any]) -> Sequence[Parameter]:
     """As `in_`, with the phases of those states beside them: the index has no states (see `jobs.phase`)."""
     [states] = in_(column).parameters(name)
     asked = func.unnest(cast(bindparam(states.bind), ARRAY(Text))).column_valued("asked")
@@ -41,7 +41,7 @@ JOBS: Listing[JobRow] = Listing(
     sorts={"created_at": jobs.c.created_at},
     default="-created_at",
     filters={
-        "state": Filter(jobs.c.state, _by_phase),
+        "state": Filter(jobs.c.state, by_phase),
         "queue": eq(jobs.c.queue),
         "kind": in_(jobs.c.kind),
         "correlation_id": eq(jobs.c.correlation_id),

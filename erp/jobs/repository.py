@@ -85,7 +85,8 @@ REPLAY: Statement[JobRow] = Statement(
     .where(*_this_job)
     .values(
         state="queued", attempts=0, run_at=func.clock_timestamp(), enqueued_at=null(), finished_at=null(),
-        error_code=null(), error_detail=null(), traceback=null(), result=null(), version=jobs.c.version + 1,
+        error_code=null(), error_detail=null(), traceback=null(), result=null(), cancel_requested_at=null(),
+        version=jobs.c.version + 1,
     )
     .returning(*JOB_COLUMNS),
     JobRow,
@@ -99,8 +100,8 @@ DISCARD: Statement[JobRow] = Statement(
     JobRow,
 )
 
-#: The two statements by which a job ends, or goes on, in the transaction of its own effect. No row: the fence
-#: has risen since, another worker owns the job, and the transaction must not commit.
+#: The two statements by which a job ends, or goes on, in the transaction of its own effect: its id and whether it is
+#: asked to stop. No row: the fence has risen since, another worker owns the job, and the transaction must not commit.
 COMPLETE = Statement(
     update(jobs)
     .where(*_this_job, jobs.c.fence == bindparam("fence"), jobs.c.state == "running")
@@ -108,7 +109,7 @@ COMPLETE = Statement(
         state="done", result=bindparam("outcome", type_=JSONB), lease_until=null(), error_code=null(),
         error_detail=null(), traceback=null(), finished_at=func.clock_timestamp(), version=jobs.c.version + 1,
     )
-    .returning(jobs.c.id)
+    .returning(jobs.c.id, jobs.c.cancel_requested_at.is_not(None))
 )  # fmt: skip
 _made = cast(bindparam("done_so_far"), JSONB)
 #: A step that got somewhere new gives the attempts back: a long job may meet more dying workers than a short one,
@@ -121,7 +122,7 @@ ADVANCE = Statement(
         attempts=case((and_(_made.is_not(None), _made.is_distinct_from(jobs.c.progress)), 1), else_=jobs.c.attempts),
         version=jobs.c.version + 1,
     )
-    .returning(jobs.c.id)
+    .returning(jobs.c.id, jobs.c.cancel_requested_at.is_not(None))
 )
 
 _new = rows_of(row_nos=Integer, bodies=LargeBinary)

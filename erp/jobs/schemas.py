@@ -7,7 +7,7 @@ import msgspec
 
 from erp.kernel.text import Count, PositiveCount, Timestamp
 
-JobState = Literal["queued", "running", "done", "failed", "discarded"]
+JobState = Literal["queued", "running", "done", "failed", "discarded", "cancelled"]
 Queue = Literal["high", "default", "low"]
 
 

@@ -15,7 +15,7 @@ __all__ = ["JobAlreadyQueued", "detail_view", "discard_job", "job_view", "replay
 
 #: step -> the states it starts from. A running job belongs to its worker.
 STEPS: Final[Mapping[str, frozenset[str]]] = {
-    "replay": frozenset({"failed", "discarded"}),
+    "replay": frozenset({"failed", "discarded", "cancelled"}),
     "discard": frozenset({"failed", "queued"}),
 }
 

@@ -10,13 +10,12 @@ import pytest
 from db.statement import Bound
 from tenancy.platform import PlatformDatabase, PlatformSession
 from tests.services import Services
-from tests.workers.conftest import Tables
+from tests.workers.conftest import Tables, feeding
 from tests.workers.conftest import clean as clean
 from tests.workers.conftest import platform as platform
 from tests.workers.conftest import queue_redis as queue_redis
 from tests.workers.conftest import tables as tables
 from workers.event_repository import TAKE_EVENTS
-from workers.repository import ENQUEUE
 
 #: What changes when a job is taken, its lease renewed, its progress noted. In no index, or every one of these writes
 #: an entry into each.
@@ -92,9 +91,7 @@ def test_such_an_index_would_be_found(catalogue: psycopg.Connection[Any], column
             test_taking_a_job_changes_nothing_an_index_stands_on(catalogue)
 
 
-@pytest.mark.parametrize(
-    "statement", [TAKE_EVENTS(at_most=500), ENQUEUE(queues=["low"], at_mosts=[500])], ids=["relay", "dispatch"]
-)
+@pytest.mark.parametrize("statement", [TAKE_EVENTS(at_most=500), feeding({"low": 500})], ids=["relay", "dispatch"])
 async def test_the_plan_of_an_empty_queue_reads_a_long_one_by_index_too(
     platform: PlatformDatabase, tables: Tables, clean: None, statement: Bound[Any]
 ) -> None:

@@ -24,7 +24,7 @@ def second(services: Services) -> Iterator[Tables]:
 def processes(services: Services, second: Tables, tmp_path: Path, nursery: Nursery) -> Iterator[Processes]:
     first = Tables(services.superuser_url)
     for tables in (first, second):
-        tables.rows("TRUNCATE outbox, jobs, job_rows, cron_runs, leases")
+        tables.rows("TRUNCATE outbox, jobs, job_rows, operation_log, cron_runs, leases")
     first.close()
     with Redis.from_url(services.redis_queue_url) as redis:
         redis.flushdb()

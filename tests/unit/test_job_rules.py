@@ -52,10 +52,11 @@ def test_a_failure_tells_the_tenant_what_it_may_know(error: Exception, code: str
 
 
 @pytest.mark.parametrize("step", sorted(STEPS))
-@pytest.mark.parametrize("state", ["queued", "running", "done", "failed", "discarded"])
+@pytest.mark.parametrize("state", ["queued", "running", "done", "failed", "discarded", "cancelled"])
 def test_steps_start_from_their_states_only(step: str, state: str) -> None:
     allowed = {
-        ("replay", "failed"), ("replay", "discarded"), ("discard", "failed"), ("discard", "queued"),
+        ("replay", "failed"), ("replay", "discarded"), ("replay", "cancelled"), ("discard", "failed"),
+        ("discard", "queued"),
     }  # fmt: skip
     if (step, state) in allowed:
         check_step(step, state)

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from redis import Redis
 
 from db.pool import Pool
 from db.replicas import ReplicaSet
+from db.statement import Bound
 from deploy.local.processes import Program, Running, start
 from tenancy.caller import Caller, TenantFacts
 from tenancy.database import TenantDatabase
@@ -29,6 +30,7 @@ from tests.api.whole.conftest import newcomer as new_tenant
 from tests.api.whole.conftest import operator as operator
 from tests.forked import Nursery
 from tests.services import Services
+from workers.feed_repository import ENQUEUE, Fed
 
 __all__ = ["gate", "new_tenant", "operator"]  # fixtures of the whole application
 
@@ -185,7 +187,7 @@ def clean(tables: Tables, queue_redis: Redis) -> None:
     while not emptied:
         # The last transaction of a process that was killed may still be ending, and hold two of them.
         with contextlib.suppress(psycopg.errors.DeadlockDetected):
-            tables.rows("TRUNCATE outbox, jobs, job_rows, cron_runs, leases, test_effects")
+            tables.rows("TRUNCATE outbox, jobs, job_rows, operation_log, cron_runs, leases, test_effects")
             emptied = True
     queue_redis.flushdb()
 
@@ -204,6 +206,14 @@ async def database(services: Services) -> AsyncIterator[TenantDatabase]:
     await pool.open()
     yield TenantDatabase(pool, locks=NoLocks(), reads=TenantReads(pool, ReplicaSet([], pool)))
     await pool.close()
+
+
+def feeding(room: Mapping[str, int], lanes: int = 1_000, after: uuid.UUID = uuid.UUID(int=0)) -> Bound[Fed]:
+    """One turn of the dispatcher with that room in each queue, nobody having a cap."""
+    return ENQUEUE(
+        queues=list(room), at_mosts=list(room.values()), caps=[0] * len(room), afters=[after] * len(room),
+        lanes=lanes, capped_queues=[], capped_tenants=[], own_caps=[],
+    )  # fmt: skip
 
 
 Newcomer = Callable[..., Caller]

@@ -90,6 +90,16 @@ async def stepping(context: JobContext) -> dict[str, Any]:
     return {"steps": context.payload["steps"]}
 
 
+async def patient(context: JobContext) -> dict[str, Any]:
+    """Goes on in steps of 50 ms, telling how far it is, until `steps` are done or it is told to stop."""
+    await note(context, "started")
+    for number in range(context.payload["steps"]):
+        await context.operation.progress(number, context.payload["steps"], "steps")
+        context.operation.stop_if_cancelled({"steps": number})
+        await asyncio.sleep(0.05)
+    return {"steps": context.payload["steps"]}
+
+
 async def progress_of(context: JobContext) -> dict[str, Any]:
     sql = "SELECT progress FROM jobs WHERE tenant_id = %(tenant_id)s AND id = %(job_id)s"
     [(progress,)] = await look(context, sql)
@@ -123,5 +133,6 @@ PROBES = by_name(
         JobKind("probe.hopeless", hopeless),
         JobKind("probe.unfenced", unfenced),
         JobKind("probe.stepping", stepping),
+        JobKind("probe.patient", patient, time_limit=120.0),
     ]
 )

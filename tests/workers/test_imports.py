@@ -31,7 +31,7 @@ async def accepted(tenant: Tenant, resource: str, body: bytes) -> dict[str, Any]
     reply = await send(tenant, resource, body)
     assert reply.status_code == 202, reply.text
     found: dict[str, Any] = reply.json()
-    assert reply.headers["location"] == found["job"]
+    assert reply.headers["location"] == found["operation"]
     return found
 
 

@@ -15,14 +15,14 @@ from fleet.tracing import configure_tracing
 from tenancy.database import TenantDatabase
 from tenancy.platform import PlatformDatabase
 from tests.services import Services
-from tests.workers.conftest import Enqueue, Newcomer, Tables
+from tests.workers.conftest import Enqueue, Newcomer, Tables, feeding
 from tests.workers.probes import PROBES, effect
 from workers.broker import JobBroker
 from workers.context import JobContext
 from workers.dispatch import Dispatcher
 from workers.heart import Heart
 from workers.kinds import JobKind, by_name
-from workers.repository import CLAIM, ENQUEUE
+from workers.repository import CLAIM
 from workers.runner import Runner
 from workers.settings import WorkerSettings
 
@@ -176,11 +176,11 @@ async def test_messages_go_out_in_the_order_of_urgency(
     caller = newcomer()
     jobs = [await enqueue(caller, "probe.quick", queue=queue) for queue in ("low", "low", "low", "high")]
     tables.rows("UPDATE jobs SET priority = 1 WHERE id = %(id)s", id=jobs[2])
-    room = {"queues": ["high", "low"], "at_mosts": [5, 2]}
-    [tickets] = await platform.ask(ENQUEUE(**room))
+    room = {"high": 5, "low": 2}
+    [tickets] = await platform.ask(feeding(room))
     assert [ticket.id for ticket in tickets if ticket.queue == "low"] == [jobs[2], jobs[0]]
     assert [ticket.id for ticket in tickets if ticket.queue == "high"] == [jobs[3]]
     marked = tables.rows("SELECT id FROM jobs WHERE enqueued_at IS NOT NULL")
     assert {row["id"] for row in marked} == {jobs[0], jobs[2], jobs[3]}
-    [left] = await platform.ask(ENQUEUE(**room))
+    [left] = await platform.ask(feeding(room))
     assert [ticket.id for ticket in left] == [jobs[1]]

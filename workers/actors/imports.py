@@ -31,12 +31,22 @@ async def import_rows(context: JobContext) -> dict[str, Any]:
     caller = await _caller(context, command.permission)
     booking = Booking(context.database, caller, command, context.job.id)
     counts = await _counts(context)
+    await context.operation.log(f"Books {counts['rows'] - counts['done'] - counts['failed']} rows.")
     while rows := await _pending(context):
+        context.operation.stop_if_cancelled(counts)
         outcomes = [await booking.book(row.row_no, bytes(row.body)) for row in rows]
         for outcome in outcomes:
             counts[outcome.outcome] += 1
         await _settle(context, outcomes, counts)
+        await _tell(context, outcomes, counts)
     return dict(counts)
+
+
+async def _tell(context: JobContext, outcomes: Sequence[RowOutcome], counts: dict[str, int]) -> None:
+    for one in outcomes:
+        if one.outcome == "failed":
+            await context.operation.log(f"Row {one.row_no} was refused: {one.answer['code']}.", "warning")
+    await context.operation.progress(counts["done"] + counts["failed"], counts["rows"], "rows")
 
 
 async def _caller(context: JobContext, permission: str) -> Caller:

@@ -38,9 +38,9 @@ COMMANDS: tuple[Command, ...] = ()
 async def start_import(request: ApiRequest, resource: str) -> Reply[ImportView]:
     """Newline-delimited JSON, one `{"key": ..., "data": ...}` per row, as for `/v1/bulk`; at most 50,000 rows.
 
-    Answers at once with a job that books the rows one after the other, in their order. `GET /v1/jobs/{id}`
-    shows progress and the rows that were refused. Interrupted imports go on where they were; sending a row
-    again under its key never books it twice.
+    Answers at once with an operation that books the rows one after the other, in their order, and can be followed
+    and cancelled. `GET /v1/jobs/{id}` shows the rows that were refused. Interrupted imports go on where they were;
+    sending a row again under its key never books it twice.
     """
     command = IMPORTABLE.get(resource.replace("-", "_"))
     if command is None:
@@ -58,7 +58,7 @@ async def start_import(request: ApiRequest, resource: str) -> Reply[ImportView]:
         return await accept_import(work, name, rows)
 
     def encode(view: ImportView) -> Answer:
-        return Answer(202, encode_json(view), {"Location": view.job})
+        return Answer(202, encode_json(view), {"Location": view.operation})
 
     def encode_error(error: DomainError) -> Answer:
         return problem_answer(error, path, caller.correlation_id)

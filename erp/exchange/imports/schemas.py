@@ -8,9 +8,13 @@ from erp.kernel.text import PositiveCount
 
 
 class ImportView(msgspec.Struct, frozen=True, kw_only=True):
-    """An import that was accepted: `id` is the job that books its rows, to be read under `job`."""
+    """An import that was accepted: followed and cancelled under `operation`; `job` shows the rows that were refused.
+
+    All three name the same job: `id` is its id.
+    """
 
     id: UUID
+    operation: str
     job: str
     resource: str
     rows: PositiveCount

@@ -1,0 +1,135 @@
+"""Tenants share a queue: who comes with little does not wait behind who came with much."""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+
+from redis import Redis
+
+from db.statement import Bound
+from tenancy.platform import PlatformDatabase
+from tests.services import Services
+from tests.workers.conftest import Enqueue, Newcomer, Processes, Tables, feeding
+from workers.broker import JobBroker
+from workers.dispatch import Dispatcher
+from workers.settings import WorkerSettings
+
+WAITED = (
+    "SELECT extract(epoch FROM percentile_disc(0.95) WITHIN GROUP (ORDER BY started_at - run_at))::float"
+    " FROM jobs WHERE tenant_id = %(tenant)s"
+)
+STATES = "SELECT count(*) FROM jobs WHERE tenant_id = %(tenant)s AND state = %(state)s"
+#: The planted bug: the queue in the order in which its jobs came, as if it were one tenant's.
+FIRST_COME = (
+    "SELECT queue, tenant_id, id FROM jobs WHERE queue = 'default' AND phase = 'unfinished' AND enqueued_at IS NULL"
+    " ORDER BY priority, run_at LIMIT 20"
+)
+
+
+def flood(tables: Tables, tenant_id: uuid.UUID, count: int, queue: str = "default") -> None:
+    tables.rows(
+        "INSERT INTO jobs (tenant_id, id, queue, kind) SELECT %(tenant)s, gen_random_uuid(), %(queue)s, 'probe.quick'"
+        " FROM generate_series(1, %(count)s)",
+        tenant=tenant_id, count=count, queue=queue,
+    )  # fmt: skip
+
+
+async def test_ten_jobs_do_not_wait_behind_ten_thousand(
+    processes: Processes,
+    tables: Tables,
+    newcomer: Newcomer,
+    enqueue: Enqueue,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """One queue, one worker, one tenant with 10,000 jobs before and behind the other's ten."""
+    many, few = newcomer(), newcomer()
+    processes.coordinator()
+    processes.worker(threads=4)
+    await tables.until("SELECT state = 'done' FROM jobs WHERE id = %(id)s", id=await enqueue(many, "probe.quick"))
+    flood(tables, many.tenant.id, 10_000)
+    await tables.until("SELECT count(*) > 100 FROM jobs WHERE state = 'done'")
+    for _ in range(10):
+        await enqueue(few, "probe.quick")
+    await tables.until("SELECT count(*) = 10 FROM jobs WHERE state = 'done' AND tenant_id = %(id)s", id=few.tenant.id)
+    waited = tables.value(WAITED, tenant=few.tenant.id)
+    record_property("p95_wait_seconds", waited)
+    print(f"beside 10,000 jobs of another tenant 95 % of ten jobs waited at most {waited:.2f} s")
+    assert waited <= 2.0
+    assert tables.value(STATES, tenant=many.tenant.id, state="queued") > 5_000
+
+
+async def test_places_go_to_whoever_has_least(
+    platform: PlatformDatabase, tables: Tables, clean: None, newcomer: Newcomer, enqueue: Enqueue
+) -> None:
+    many, some, one = (newcomer().tenant.id for _ in range(3))
+    flood(tables, many, 1_000)
+    [before] = await platform.ask(feeding({"default": 30}))
+    assert {ticket.tenant_id for ticket in before} == {many}  # nobody else is there: all places are its own
+    flood(tables, some, 40)
+    flood(tables, one, 1)
+    [tickets] = await platform.ask(feeding({"default": 20}))
+    # `many` has thirty under way, so that the others come first, in turns.
+    assert [ticket.tenant_id for ticket in tickets[:2]] in ([some, one], [one, some])
+    assert [ticket.tenant_id for ticket in tickets[2:]] == [some] * 18
+    [tickets] = await platform.ask(feeding({"default": 40}))
+    shares = [sum(ticket.tenant_id == tenant for ticket in tickets) for tenant in (many, some)]
+    assert shares == [40 - 21, 21]  # evenly, until `some` has no more; 19 + 21 have their places
+
+
+async def test_in_the_order_of_arrival_ten_jobs_would_wait_behind_all_others(
+    platform: PlatformDatabase, tables: Tables, clean: None, newcomer: Newcomer
+) -> None:
+    """The planted bug beside the dispatcher's own statement."""
+    many, few = newcomer().tenant.id, newcomer().tenant.id
+    flood(tables, many, 500)
+    flood(tables, few, 10)
+    [unfair] = await platform.ask(Bound(FIRST_COME, {}))
+    assert {tenant for _, tenant, _ in unfair} == {many}
+    [fair] = await platform.ask(feeding({"default": 20}))
+    assert sum(ticket.tenant_id == few for ticket in fair) == 10
+
+
+async def test_more_tenants_than_a_turn_looks_at_have_their_turn_one_after_the_other(
+    platform: PlatformDatabase, tables: Tables, clean: None, newcomer: Newcomer
+) -> None:
+    tenants = sorted(newcomer().tenant.id for _ in range(7))
+    for tenant in tenants:
+        flood(tables, tenant, 1)
+    fed, after = [], uuid.UUID(int=0)
+    for _ in range(3):
+        [rows] = await platform.ask(feeding({"default": 10}, lanes=3, after=after))
+        fed.append([row.tenant_id for row in rows if row.id is not None])
+        unseen = [row.tenant_id for row in rows if row.id is None]
+        after = unseen[0] if unseen else uuid.UUID(int=0)
+    assert [sorted(turn) for turn in fed] == [tenants[:3], tenants[3:6], tenants[6:]]
+
+
+async def test_redis_holds_little_of_a_long_queue_nobody_works_on(
+    services: Services,
+    platform: PlatformDatabase,
+    tables: Tables,
+    clean: None,
+    newcomer: Newcomer,
+    queue_redis: Redis,
+) -> None:
+    """What is in Redis has its order for good; so it is little until workers show that they take more."""
+    flood(tables, newcomer().tenant.id, 2_000)
+    settings = WorkerSettings(queue_window=200)
+    dispatcher = Dispatcher(platform, JobBroker(services.redis_queue_url, settings), settings)
+    for _ in range(5):
+        await dispatcher.enqueue()
+    assert queue_redis.llen("dramatiq:default") == 4
+    for _ in range(8):
+        queue_redis.delete("dramatiq:default")  # as workers do that take all there is
+        await dispatcher.enqueue()
+    assert queue_redis.llen("dramatiq:default") == settings.queue_window
+
+
+async def test_two_dispatchers_at_once_send_nothing_twice(
+    services: Services, platform: PlatformDatabase, tables: Tables, clean: None, newcomer: Newcomer
+) -> None:
+    flood(tables, newcomer().tenant.id, 400)
+    rounds = [await asyncio.gather(*(platform.ask(feeding({"default": 25})) for _ in range(4))) for _ in range(3)]
+    sent = [ticket.id for answers in rounds for [tickets] in answers for ticket in tickets]
+    assert len(sent) == len(set(sent))
+    assert tables.value("SELECT count(*) FROM jobs WHERE enqueued_at IS NOT NULL") == len(sent)

@@ -1,0 +1,49 @@
+"""How much of a queue waits in Redis: as little as keeps its workers busy, because Redis knows no turns."""
+
+import math
+from collections import deque
+
+#: What may always wait, also while nobody works.
+FLOOR = 4
+#: Seconds of work that may wait: whoever's turn comes next waits behind it.
+_HORIZON = 0.5
+#: Seconds over which it is measured how fast the workers take messages.
+_MEASURED = 1.0
+
+
+class Window:
+    """Of one queue. `most`: messages that may wait in Redis however fast they are taken.
+
+    It follows the pace at which workers take messages, and doubles whenever they found nothing although all that
+    was allowed had been sent: a burst after silence is at full speed within some ten turns.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._size = min(FLOOR, most)
+        self._filled = False
+        #: When, and how many messages had been taken by then.
+        self._taken: deque[tuple[float, int]] = deque()
+
+    def room(self, waiting: int, taken: int, now: float) -> int:
+        """How many messages may be added to those `waiting`. `taken`: by workers since ever; `now` in seconds."""
+        pace = self._pace(taken, now)
+        if waiting == 0 and self._filled:
+            self._size = min(self._size * 2, self._most)
+        elif waiting > 0 or not self._filled:
+            self._size = max(min(FLOOR, self._most), min(math.ceil(pace * _HORIZON), self._most))
+        self._filled = False
+        return max(0, self._size - waiting)
+
+    def sent(self, messages: int, room: int) -> None:
+        """What became of the room."""
+        self._filled = messages >= room > 0
+
+    def _pace(self, taken: int, now: float) -> float:
+        if self._taken and taken < self._taken[-1][1]:
+            self._taken.clear()  # messages came back, or Redis has lost its count
+        while len(self._taken) > 1 and now - self._taken[1][0] >= _MEASURED:
+            self._taken.popleft()
+        begun, before = self._taken[0] if self._taken else (now, taken)
+        self._taken.append((now, taken))
+        return (taken - before) / (now - begun) if now > begun else 0.0
