@@ -25,7 +25,7 @@ from erp.inventory import routes as inventory
 from erp.invoicing import routes as invoicing
 from erp.jobs import routes as jobs
 from erp.kernel.paging import CursorCodec
-from erp.operations import cache_routes, configuration_routes, locks_routes, two_phase_routes
+from erp.operations import cache_routes, configuration_routes, locks_routes, two_phase_routes, usage_routes
 from erp.parties import routes as parties
 from erp.payments import routes as payments
 from erp.pricing import routes as pricing
@@ -46,6 +46,7 @@ from tenancy.limit_keys import (
     ADDRESS_PER_MINUTE,
     KEY_PER_MINUTE,
     STRANGER_PER_MINUTE,
+    TENANT_CONCURRENCY,
     TENANT_PER_MINUTE,
     USER_PER_MINUTE,
 )
@@ -55,7 +56,7 @@ VERSION: Final = package_version("erp-backend")
 SLICES: Final = (
     tenants, parties, catalog, pricing, accounting, inventory, invoicing, payments, sales, purchasing,
     intercompany, jobs, imports, reporting, audit, configuration_routes, cache_routes, locks_routes,
-    two_phase_routes, fulfilment,
+    two_phase_routes, fulfilment, usage_routes,
 )  # fmt: skip
 COMMANDS: Final[tuple[Command, ...]] = tuple(command for module in SLICES for command in module.COMMANDS)
 
@@ -90,6 +91,7 @@ def build_app(settings: Settings) -> Gate:
         platforms=runtime.platforms,
         two_phase=runtime.two_phase,
         usage=usage,
+        metering=runtime.metering,
         configuration=runtime.configuration,
     )
 
@@ -138,6 +140,7 @@ def _limits(configuration: Configuration) -> Limits:
         tenant=configuration.get(TENANT_PER_MINUTE),
         address=configuration.get(ADDRESS_PER_MINUTE),
         stranger=configuration.get(STRANGER_PER_MINUTE),
+        tenant_concurrency=configuration.get(TENANT_CONCURRENCY),
     )
 
 

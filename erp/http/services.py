@@ -13,6 +13,7 @@ from tenancy.database import TenantDatabase
 from tenancy.identity import Identity
 from tenancy.key_usage import KeyUsage
 from tenancy.locks import LockService
+from tenancy.metering import Metering
 from tenancy.placement import Platforms
 from tenancy.platform import PlatformDatabase
 
@@ -35,4 +36,5 @@ class Services:
     liveness: Liveness
     readiness: Readiness
     usage: KeyUsage
+    metering: Metering
     configuration: Configuration = field(default_factory=Configuration)
