@@ -14,6 +14,8 @@ from erp.operations.usage_queries import (
     ADD_PLAN_QUOTAS,
     DEFAULT_QUOTAS,
     LOCK_QUOTAS,
+    MEASURE,
+    NOTE_MEASURE,
     OF_PLAN,
     PUT_QUOTAS,
     MonthRow,
@@ -68,13 +70,22 @@ async def set_tenant_quotas(work: UnitOfWork, data: SetQuotasInput) -> QuotasRow
     quotas = set_quotas(data.quotas)
     [[after]] = await work.load(PUT_QUOTAS(quotas=Jsonb(quotas), reason=data.reason, changed_at=work.now))
     told = {"quotas": quotas, "reason": data.reason}
-    work.publish(Event("tenant_quotas", work.tenant_id, int(after.version or 1), "tenant.quotas_set", told))
+    work.publish(
+        Event("tenant_quotas", uuid5(work.tenant_id, "quotas"), int(after.version or 1), "tenant.quotas_set", told)
+    )
     work.audit(
         "tenant.set_quotas", "tenant", work.tenant_id,
         before={"quotas": before[0].quotas if before else {}}, after=told,
     )  # fmt: skip
     row: QuotasRow = after
     return row
+
+
+async def measure_usage(work: UnitOfWork) -> dict[str, int]:
+    """How many rows the tenant has and what they take: `rows`, `storage_bytes`. Reads all of them."""
+    [[(rows, taken)]] = await work.load(MEASURE())
+    work.save(NOTE_MEASURE(found=rows, taken=taken))
+    return {"rows": rows, "storage_bytes": taken}
 
 
 async def record_plan_quotas(work: UnitOfWork, plan: str, data: SetQuotasInput) -> None:

@@ -4,7 +4,21 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, Table, Text, Uuid, bindparam, cast, func, insert, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Integer,
+    Table,
+    Text,
+    Uuid,
+    bindparam,
+    cast,
+    column,
+    func,
+    insert,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -90,6 +104,23 @@ COUNTED = Statement(
     .group_by(row_counts.c.kind)
 )
 ACTIVE_KEYS = Statement(select(func.count()).where(api_keys.c.tenant_id == TENANT, api_keys.c.state == "active"))
+
+#: Reads every table for the tenant's rows: for jobs, not for requests.
+MEASURE = Statement(
+    select(column("rows", BigInteger), column("bytes", BigInteger)).select_from(
+        func.measure_tenant(TENANT).table_valued("rows", "bytes")
+    )
+)
+_measured = upsert(usage_months).values(
+    tenant_id=TENANT, month=THIS_MONTH, requests=0, job_ms=0, rows=cast(bindparam("found"), BigInteger),
+    storage_bytes=cast(bindparam("taken"), BigInteger), measured_at=func.now(),
+)  # fmt: skip
+NOTE_MEASURE: Statement[tuple[()]] = Statement(
+    _measured.on_conflict_do_update(
+        index_elements=["tenant_id", "month"],
+        set_={name: _measured.excluded[name] for name in ("rows", "storage_bytes", "measured_at")},
+    )
+)
 
 _own = [tenant_quotas.c.version, tenant_quotas.c.quotas]
 LOCK_QUOTAS: Statement[QuotasRow] = Statement(
