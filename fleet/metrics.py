@@ -93,7 +93,9 @@ db_transaction_duration_seconds = histogram(
 )  # fmt: skip
 db_transaction_retries_total = counter(
     "db_transaction_retries_total", "Whole commands run again after a collision",
-    label("reason", "DeadlockDetected", "SerializationFailure", "LockNotAvailable"),
+    label(
+        "reason", "DeadlockDetected", "SerializationFailure", "LockNotAvailable", "InvalidSqlStatementName", "Stale",
+    ),
 )  # fmt: skip
 replica_lag_seconds = gauge(
     "replica_lag_seconds", "Age of the oldest position the replica has not replayed", label("replica")

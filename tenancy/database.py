@@ -18,6 +18,7 @@ from db.pool import Pool
 from db.statement import Bound
 from fleet.deadline import within
 from tenancy.caller import Caller
+from tenancy.concurrency import Stale
 from tenancy.distributed import Neighbours
 from tenancy.errors import IdempotencyInFlight, IdempotencyKeyReused
 from tenancy.protocols import Locks
@@ -82,7 +83,8 @@ Committal = Callable[[UUID, Sequence[Event], int | None], Awaitable[None]]
 class TenantDatabase:
     """Runs commands in transactions of one tenant on the primary.
 
-    Deadlocks and serialization failures run the whole command again, at most five times with jitter;
+    Deadlocks, serialization failures and stale optimistic writes run the whole command again, at most five times
+    with jitter;
     a command is therefore a function of the database and its arguments and has no other effect.
     `deadline` bounds one call in seconds.
     """
@@ -248,7 +250,7 @@ class TenantDatabase:
         for attempt in range(_ATTEMPTS):
             try:
                 return await self._once(caller, once, idempotency, expected_version)
-            except RETRYABLE as collision:
+            except (*RETRYABLE, Stale) as collision:
                 self._observers.retry(type(collision).__name__)
                 await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))
         self._observers.transaction("contention", 0.0)
@@ -281,7 +283,7 @@ class TenantDatabase:
         except TimeoutError as error:
             outcome = "unknown" if work.committing else "failed"
             raise (OutcomeUnknown if work.committing else StatementTimeout)(retry_after=1) from error
-        except (DomainError, Replayed) as refusal:
+        except (DomainError, Replayed, Stale) as refusal:
             outcome = _outcome(refusal)
             raise
         finally:
@@ -305,7 +307,7 @@ class TenantDatabase:
 
 
 def _outcome(failure: BaseException) -> str:
-    if isinstance(failure, RETRYABLE):
+    if isinstance(failure, (*RETRYABLE, Stale)):
         return "retried"
     if isinstance(failure, OutcomeUnknown):
         return "unknown"

@@ -154,10 +154,9 @@ PRODUCT_SELECT = (
     .where(products.c.tenant_id == TENANT)
 )  # fmt: skip
 
-#: Documents that refer to the product check its key only, which never changes: they need not wait.
-LOCK_PRODUCT: Statement[ProductRow] = Statement(
-    PRODUCT_SELECT.where(products.c.id == bindparam("product_id")).with_for_update(key_share=True, of=products),
-    ProductRow,
+#: Without a lock: a change is written over the version that was read.
+READ_PRODUCT: Statement[ProductRow] = Statement(
+    PRODUCT_SELECT.where(products.c.id == bindparam("product_id")), ProductRow
 )
 ADD_PRODUCT: Statement[tuple[()]] = Statement(
     insert(products).values(
@@ -165,10 +164,15 @@ ADD_PRODUCT: Statement[tuple[()]] = Statement(
         created_at=bindparam("created_at"), **{name: bindparam(name) for name in CHANGING_PRODUCT},
     )
 )  # fmt: skip
-SET_PRODUCT: Statement[tuple[()]] = Statement(
+SET_PRODUCT = Statement(
     update(products)
-    .where(products.c.tenant_id == TENANT, products.c.id == bindparam("product_id"))
+    .where(
+        products.c.tenant_id == TENANT,
+        products.c.id == bindparam("product_id"),
+        products.c.version == bindparam("seen"),
+    )
     .values(version=products.c.version + 1, **{name: bindparam(name) for name in CHANGING_PRODUCT})
+    .returning(products.c.version)
 )
 _ratio = rows_of(unit_ids=Uuid, numerators=BigInteger, denominators=BigInteger)
 ADD_PRODUCT_UNITS: Statement[tuple[()]] = Statement(

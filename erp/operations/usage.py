@@ -9,7 +9,6 @@ from psycopg.types.json import Jsonb
 
 from db.errors import Duplicate
 from db.two_phase import MAIN
-from erp.operations.usage_errors import QuotasChangedMeanwhile
 from erp.operations.usage_queries import (
     ADD_PLAN_QUOTAS,
     DEFAULT_QUOTAS,
@@ -30,6 +29,7 @@ from erp.operations.usage_schemas import (
     UsageView,
     set_quotas,
 )
+from tenancy.fencing import LockLost
 from tenancy.placement import Platforms
 from tenancy.platform import PlatformSession
 from tenancy.quotas import QUOTAS
@@ -99,27 +99,29 @@ async def plan_quotas_of(platforms: Platforms, plan: str) -> PlanQuotasView:
     return await platforms.of(MAIN).run(lambda session: _plan(session, plan))
 
 
-async def set_plan_quotas(platforms: Platforms, plan: str, data: SetQuotasInput) -> PlanQuotasView:
+async def set_plan_quotas(platforms: Platforms, plan: str, data: SetQuotasInput, fence: int) -> PlanQuotasView:
     """On every database, the first one last, so that what it says holds everywhere; repeating it completes it.
 
-    Raises QuotasChangedMeanwhile, and PrimaryUnavailable when one of them does not answer.
+    Raises LockLost, and PrimaryUnavailable when one of them does not answer.
     """
-    quotas = set_quotas(data.quotas)
-
-    async def add(session: PlatformSession) -> PlanQuotasView:
-        view = await _plan(session, plan)
-        if view.quotas != quotas or view.version == 0:
-            session.save(ADD_PLAN_QUOTAS(plan=plan, quotas=Jsonb(quotas), reason=data.reason))
-        return await _plan(session, plan)
-
     view: PlanQuotasView | None = None
     for _, platform in sorted(platforms.all.items(), key=lambda item: item[0] == MAIN):
         try:
-            view = await platform.run(add)
+            view = await platform.run(lambda session: _add(session, plan, data, fence))
         except Duplicate as error:
-            raise QuotasChangedMeanwhile(plan=plan, retry_after=1) from error
+            raise LockLost(plan=plan, retry_after=1) from error
     assert view is not None
     return view
+
+
+async def _add(session: PlatformSession, plan: str, data: SetQuotasInput, fence: int) -> PlanQuotasView:
+    view, quotas = await _plan(session, plan), set_quotas(data.quotas)
+    if view.version and view.quotas == quotas:
+        return view
+    [added] = await session.load(ADD_PLAN_QUOTAS(plan=plan, quotas=Jsonb(quotas), reason=data.reason, fence=fence))
+    if not added:
+        raise LockLost(plan=plan, retry_after=1)
+    return await _plan(session, plan)
 
 
 async def _plan(session: PlatformSession, plan: str) -> PlanQuotasView:

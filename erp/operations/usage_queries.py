@@ -44,6 +44,7 @@ plan_quotas = Table(
     Column("quotas", JSONB),
     Column("reason", Text),
     Column("changed_at", DateTime(timezone=True)),
+    Column("fence", BigInteger),
 )  # fmt: skip
 row_counts = Table(
     "row_counts", metadata,
@@ -169,15 +170,21 @@ OF_PLAN: Statement[QuotasRow] = Statement(
 )
 DEFAULT_QUOTAS = Statement(select(_inherited))
 _newest = select(func.max(plan_quotas.c.version)).where(plan_quotas.c.plan == bindparam("plan")).scalar_subquery()
-#: Two at the same moment: one of them violates the key, which is told as such.
-ADD_PLAN_QUOTAS: Statement[tuple[()]] = Statement(
-    insert(plan_quotas).from_select(
-        ["plan", "version", "quotas", "reason"],
+_overtaken = select(plan_quotas.c.fence).where(
+    plan_quotas.c.plan == bindparam("plan"), plan_quotas.c.fence > cast(bindparam("fence"), BigInteger)
+)
+#: No row when whoever writes was overtaken by another. Two at the same moment: one of them violates the key.
+ADD_PLAN_QUOTAS = Statement(
+    insert(plan_quotas)
+    .from_select(
+        ["plan", "version", "quotas", "reason", "fence"],
         select(
             cast(bindparam("plan"), Text),
             func.coalesce(_newest, 0) + 1,
             cast(bindparam("quotas"), JSONB),
             cast(bindparam("reason"), Text),
-        ),
+            cast(bindparam("fence"), BigInteger),
+        ).where(~_overtaken.exists()),
     )
+    .returning(plan_quotas.c.version)
 )

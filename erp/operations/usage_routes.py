@@ -31,6 +31,7 @@ from erp.operations.usage_queries import (
 )
 from erp.operations.usage_schemas import MonthView, PlanQuotasView, SetQuotasInput, TenantQuotasView, UsageView
 from erp.tenants.operator_routes import change_as_operator, existing_tenant, require_operator
+from tenancy.fencing import execute_fenced
 
 #: None in batches: quotas are the operator's.
 COMMANDS: tuple[Command, ...] = ()
@@ -85,8 +86,13 @@ async def put_plan_quotas(request: ApiRequest, plan: str, data: SetQuotasInput) 
     """For every tenant of the plan without one of its own. Each version is kept; the same again changes nothing."""
     require_operator(request)
     name = _checked(plan)
-    await request.database.run(request.caller, lambda work: record_plan_quotas(work, name, data))
-    return show(await set_plan_quotas(request.context.services.platforms, name, data))
+    services, caller = request.context.services, request.caller
+
+    async def everywhere(fence: int) -> PlanQuotasView:
+        await request.database.run(caller, lambda work: record_plan_quotas(work, name, data))
+        return await set_plan_quotas(services.platforms, name, data, fence)
+
+    return show(await execute_fenced(services.locks, request.database, caller, f"plan:{name}", everywhere))
 
 
 async def _shown(request: ApiRequest, tenant_id: UUID) -> Reply[TenantQuotasView]:

@@ -1,6 +1,7 @@
 """Setting quotas: by the operator, per tenant and plan, inherited and kept."""
 
 import uuid
+from typing import Any
 
 import httpx
 
@@ -52,7 +53,15 @@ async def test_setting_quotas_is_audited_and_told(operator: httpx.AsyncClient, t
 
 async def test_nonsense_is_refused(operator: httpx.AsyncClient, tenant: Tenant) -> None:
     path = f"/v1/tenants/{tenant.id}/quotas"
-    for quotas in ({"products": -1}, {"products": 1.5}, {"products": "7"}, {"sessions": 1}, {"rows": 10**30}, []):
+    nonsense: tuple[Any, ...] = (
+        {"products": -1},
+        {"products": 1.5},
+        {"products": "7"},
+        {"sessions": 1},
+        {"rows": 10**30},
+        [],
+    )
+    for quotas in nonsense:
         reply = await operator.put(path, json={"quotas": quotas, "reason": "Nonsense"})
         assert reply.status_code == 422, reply.text
     assert (await operator.put("/v1/plans/No_Plan/quotas", json={"quotas": {}, "reason": "None"})).status_code == 422

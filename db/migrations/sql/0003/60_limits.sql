@@ -27,12 +27,14 @@ CREATE TABLE tenant_quotas (
 );
 
 -- Those of a plan, every version that ever was; the newest holds. `default` holds for whatever a plan does not name.
+-- `fence`: of the lock it was written under; one that has been overtaken writes nothing.
 CREATE TABLE plan_quotas (
     plan       text NOT NULL,
     version    integer NOT NULL,
     quotas     jsonb NOT NULL,
     reason     text NOT NULL,
     changed_at timestamptz NOT NULL DEFAULT now(),
+    fence      bigint NOT NULL DEFAULT 0,
     CONSTRAINT plan_quotas_pkey PRIMARY KEY (plan, version),
     CONSTRAINT plan_quotas_version_check CHECK (version > 0),
     CONSTRAINT plan_quotas_quotas_check CHECK (jsonb_typeof(quotas) = 'object')
@@ -40,6 +42,15 @@ CREATE TABLE plan_quotas (
 INSERT INTO plan_quotas (plan, version, quotas, reason) VALUES ('default', 1, '{"api_keys": 1000}', 'Shipped');
 GRANT SELECT ON plan_quotas TO erp_app;
 GRANT SELECT, INSERT ON plan_quotas TO erp_platform;
+
+-- One row a lock of work that takes several transactions. Its number only grows, whatever becomes of Redis.
+CREATE TABLE lock_fences (
+    tenant_id uuid NOT NULL,
+    name      text NOT NULL,
+    fence     bigint NOT NULL,
+    CONSTRAINT lock_fences_pkey PRIMARY KEY (tenant_id, name),
+    CONSTRAINT lock_fences_fence_check CHECK (fence > 0)
+);
 
 -- How many rows of a kind a tenant has, in stripes: rivals that create at the same moment mostly update different ones.
 CREATE TABLE row_counts (
