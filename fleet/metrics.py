@@ -94,7 +94,7 @@ db_transaction_duration_seconds = histogram(
 db_transaction_retries_total = counter(
     "db_transaction_retries_total", "Whole commands run again after a collision",
     label(
-        "reason", "DeadlockDetected", "SerializationFailure", "LockNotAvailable", "InvalidSqlStatementName", "Stale",
+        "reason", "DeadlockDetected", "SerializationFailure", "LockNotAvailable", "InvalidSqlStatementName",
     ),
 )  # fmt: skip
 replica_lag_seconds = gauge(

@@ -10,30 +10,33 @@ refused with 503 `contention`.
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
-from db.statement import Bound
+from sqlalchemy import Update, func, literal, select
+
+from db.statement import Bound, Statement
 from tenancy.locks import MANY
 from tenancy.work import UnitOfWork
 
-R = TypeVar("R")
 
+def over_version(write: Update) -> Statement[Any]:
+    """An update by id and version read that is a serialization failure (40001) when the version is another by now.
 
-class Stale(Exception):
-    """The record was changed after it was read; nothing of the command may stay. Repeated, it sees the change."""
-
-
-async def optimistic_save(work: UnitOfWork, statement: Bound[R]) -> R:
-    """Send the write, which names the version that was read and returns a row when it still was the record's.
-
-    Raises Stale. With an If-Match the repeated command finds another version than it expects: VersionConflict.
+    Raised by the database, so that the write travels with the commit: no round trip to look whether it took.
     """
-    [rows] = await work.load(statement)
-    if not rows:
-        raise Stale
-    row: R = rows[0]
-    return row
+    written = write.returning(literal(1).label("one")).cte("written")
+    return Statement(select(func.refuse_stale()).where(~select(written.c.one).exists()))
+
+
+def optimistic_save(work: UnitOfWork, statement: Bound[Any]) -> None:
+    """Queue a write made by `over_version`. Raises ValueError for one that would overwrite whatever is there.
+
+    With an If-Match the repeated command finds another version than it expects: VersionConflict.
+    """
+    if "refuse_stale" not in statement.sql:
+        raise ValueError(f"this statement compares no version: {statement.sql[:60]}")
+    work.save(statement)
 
 
 async def pessimistic_load(work: UnitOfWork, *statements: Bound[Any]) -> tuple[list[Any], ...]:

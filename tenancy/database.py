@@ -18,7 +18,6 @@ from db.pool import Pool
 from db.statement import Bound
 from fleet.deadline import within
 from tenancy.caller import Caller
-from tenancy.concurrency import Stale
 from tenancy.distributed import Neighbours
 from tenancy.errors import IdempotencyInFlight, IdempotencyKeyReused
 from tenancy.protocols import Locks
@@ -250,7 +249,7 @@ class TenantDatabase:
         for attempt in range(_ATTEMPTS):
             try:
                 return await self._once(caller, once, idempotency, expected_version)
-            except (*RETRYABLE, Stale) as collision:
+            except RETRYABLE as collision:
                 self._observers.retry(type(collision).__name__)
                 await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))
         self._observers.transaction("contention", 0.0)
@@ -283,7 +282,7 @@ class TenantDatabase:
         except TimeoutError as error:
             outcome = "unknown" if work.committing else "failed"
             raise (OutcomeUnknown if work.committing else StatementTimeout)(retry_after=1) from error
-        except (DomainError, Replayed, Stale) as refusal:
+        except (DomainError, Replayed) as refusal:
             outcome = _outcome(refusal)
             raise
         finally:
@@ -307,7 +306,7 @@ class TenantDatabase:
 
 
 def _outcome(failure: BaseException) -> str:
-    if isinstance(failure, (*RETRYABLE, Stale)):
+    if isinstance(failure, RETRYABLE):
         return "retried"
     if isinstance(failure, OutcomeUnknown):
         return "unknown"

@@ -63,7 +63,7 @@ async def update_product(work: UnitOfWork, product_id: UUID, data: UpdateProduct
         return product_view(before)
     _check(after)
     after = after._replace(version=before.version + 1)
-    await optimistic_save(work, SET_PRODUCT(product_id=product_id, seen=before.version, **_changing(after)))
+    optimistic_save(work, SET_PRODUCT(product_id=product_id, seen=before.version, **_changing(after)))
     if "units" in changed:
         work.save(DROP_PRODUCT_UNITS(product_id=product_id))
         _save_units(work, after, known)

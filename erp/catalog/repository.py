@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by, array
 
 from db.statement import TENANT, Statement, any_of, rows_of
 from erp.catalog.models import categories, product_units, products, units
+from tenancy.concurrency import over_version
 
 
 class UnitRow(NamedTuple):
@@ -164,7 +165,7 @@ ADD_PRODUCT: Statement[tuple[()]] = Statement(
         created_at=bindparam("created_at"), **{name: bindparam(name) for name in CHANGING_PRODUCT},
     )
 )  # fmt: skip
-SET_PRODUCT = Statement(
+SET_PRODUCT = over_version(
     update(products)
     .where(
         products.c.tenant_id == TENANT,
@@ -172,7 +173,6 @@ SET_PRODUCT = Statement(
         products.c.version == bindparam("seen"),
     )
     .values(version=products.c.version + 1, **{name: bindparam(name) for name in CHANGING_PRODUCT})
-    .returning(products.c.version)
 )
 _ratio = rows_of(unit_ids=Uuid, numerators=BigInteger, denominators=BigInteger)
 ADD_PRODUCT_UNITS: Statement[tuple[()]] = Statement(

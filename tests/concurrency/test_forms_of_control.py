@@ -3,19 +3,20 @@
 import asyncio
 import uuid
 from typing import Any
-from uuid import UUID
 
 import httpx
 import pytest
+from sqlalchemy import bindparam, update
 
-from db.errors import Contention, DomainError
-from db.statement import Bound
+from db.errors import Contention
+from db.statement import TENANT, Bound
+from erp.catalog.models import products
 from erp.catalog.products import update_product
 from erp.catalog.repository import READ_PRODUCT
 from erp.catalog.schemas import UpdateProductInput
 from erp.inventory.stock import Pair
 from erp.sales import claims as claims_of_sales
-from tenancy.concurrency import Claim, LockRank, Stale, lock_in_order, optimistic_save, pessimistic_load
+from tenancy.concurrency import Claim, LockRank, lock_in_order, optimistic_save, over_version, pessimistic_load
 from tenancy.work import UnitOfWork
 from tests.api.whole.conftest import Tenant, gate, newcomer, operator, tenant
 from tests.api.whole.trading import stocked_product
@@ -24,6 +25,15 @@ from tests.services import Services
 
 __all__ = ["gate", "newcomer", "operator", "tenant"]
 assert claims_of_sales  # declares how stock levels are locked
+TOUCH = over_version(
+    update(products)
+    .where(
+        products.c.tenant_id == TENANT,
+        products.c.id == bindparam("product_id"),
+        products.c.version == bindparam("seen"),
+    )
+    .values(version=products.c.version + 1)
+)
 
 
 def claim(pair: Pair) -> Claim:
@@ -107,68 +117,63 @@ async def test_optimistic_writers_lose_no_change(services: Services) -> None:
         events = "SELECT count(*) FROM events WHERE aggregate_id = %(id)s AND type = 'product.updated'"
         assert await rush.shop.column(events, id=rush.shop.lamp) == [12]
         assert after == before + 12
-        assert set(rush.collisions) <= {"Stale"}
+        assert set(rush.collisions) <= {"SerializationFailure"}
 
 
 async def test_a_reader_that_was_overtaken_runs_again_and_sees_the_change(services: Services) -> None:
     async with rush_on(services, "nothing", clients=3) as rush:
         seen: list[int] = []
-        read = READ_PRODUCT
 
-        async def slow(work: UnitOfWork, product_id: UUID) -> None:
-            [[row]] = await work.load(read(product_id=product_id))
+        async def slow(work: UnitOfWork) -> None:
+            [[row]] = await work.load(READ_PRODUCT(product_id=rush.shop.lamp))
             seen.append(row.version)
             if len(seen) == 1:
                 await rename(rush, 1)
-            version: Bound[Any] = Bound(
-                "UPDATE products SET version = version + 1 WHERE id = %(id)s AND version = %(seen)s RETURNING version",
-                {"id": product_id, "seen": row.version},
-            )
-            await optimistic_save(work, version)
+            optimistic_save(work, TOUCH(product_id=rush.shop.lamp, seen=row.version))
 
-        await rush.shop.run(slow, rush.shop.lamp)
+        await rush.shop.run(slow)
         assert seen == [seen[0], seen[0] + 1]
-        assert rush.collisions == ["Stale"]
+        assert rush.collisions == ["SerializationFailure"]
 
 
 async def test_an_optimistic_command_that_never_wins_gives_up(services: Services) -> None:
     async with rush_on(services, "nothing", clients=2) as rush:
 
         async def hopeless(work: UnitOfWork) -> None:
-            await optimistic_save(
-                work, Bound("UPDATE products SET version = version WHERE false RETURNING version", {})
-            )
+            optimistic_save(work, TOUCH(product_id=rush.shop.lamp, seen=0))
 
         with pytest.raises(Contention):
             await rush.shop.run(hopeless)
-        assert rush.collisions == ["Stale"] * 5
+        assert rush.collisions == ["SerializationFailure"] * 5
 
 
 async def test_a_write_that_does_not_compare_versions_loses_a_change(services: Services) -> None:
-    """The planted bug: two read the same version, and both write."""
+    """The planted bug: two read the same version, and both write over it."""
     async with rush_on(services, "nothing", clients=3) as rush:
-        both_read, blind = asyncio.Barrier(2), list[Any]()
+        both_read = asyncio.Barrier(2)
 
-        async def careless(work: UnitOfWork, name: str) -> None:
+        async def careless(work: UnitOfWork, name: str) -> int:
             [[row]] = await work.load(READ_PRODUCT(product_id=rush.shop.lamp))
             await both_read.wait()
-            write = "UPDATE products SET name = %(name)s, version = %(next)s WHERE id = %(id)s RETURNING version"
-            parameters = {"name": name, "next": row.version + 1, "id": rush.shop.lamp}
-            blind.append(await optimistic_save(work, Bound(write, parameters)))
+            write = "UPDATE products SET name = %(name)s, version = %(next)s WHERE id = %(id)s"
+            work.save(Bound(write, {"name": name, "next": row.version + 1, "id": rush.shop.lamp}))
+            return int(row.version) + 1
 
-        await asyncio.gather(rush.shop.run(careless, "one"), rush.shop.run(careless, "two"))
-        assert blind[0] == blind[1], "two changes, one version: one of them is lost"
+        versions = await asyncio.gather(rush.shop.run(careless, "one"), rush.shop.run(careless, "two"))
+        assert versions[0] == versions[1], "two changes, one version: one of them is lost"
+        assert rush.collisions == []
 
 
-async def test_the_pessimistic_form_refuses_what_locks_nothing(services: Services) -> None:
+async def test_each_form_refuses_a_statement_of_the_other(services: Services) -> None:
     async with rush_on(services, "nothing", clients=1) as rush:
 
         async def unlocked(work: UnitOfWork) -> None:
             await pessimistic_load(work, READ_PRODUCT(product_id=rush.shop.lamp))
 
+        async def blind(work: UnitOfWork) -> None:
+            optimistic_save(work, Bound("UPDATE products SET version = version + 1", {}))
+
         with pytest.raises(ValueError, match="locks nothing"):
             await rush.shop.run(unlocked)
-
-
-def test_stale_is_nothing_a_client_sees() -> None:
-    assert not issubclass(Stale, DomainError)
+        with pytest.raises(ValueError, match="compares no version"):
+            await rush.shop.run(blind)

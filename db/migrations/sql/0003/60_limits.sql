@@ -66,6 +66,12 @@ GRANT SELECT ON tenant_quotas TO erp_platform;
 CREATE POLICY platform_crossing ON usage_months TO erp_platform USING (true) WITH CHECK (true);
 CREATE POLICY platform_crossing ON tenant_quotas TO erp_platform USING (true) WITH CHECK (true);
 
+-- The record was changed after it was read: whoever read it begins again, as after any serialization failure.
+CREATE FUNCTION refuse_stale() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'changed since it was read' USING ERRCODE = 'serialization_failure';
+END $$;
+
 CREATE FUNCTION plan_quotas_of(wanted text) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT quotas FROM plan_quotas WHERE plan = wanted ORDER BY version DESC LIMIT 1
 $$;
