@@ -25,7 +25,14 @@ from erp.inventory import routes as inventory
 from erp.invoicing import routes as invoicing
 from erp.jobs import routes as jobs
 from erp.kernel.paging import CursorCodec
-from erp.operations import cache_routes, configuration_routes, locks_routes, two_phase_routes, usage_routes
+from erp.operations import (
+    breaker_routes,
+    cache_routes,
+    configuration_routes,
+    locks_routes,
+    two_phase_routes,
+    usage_routes,
+)
 from erp.parties import routes as parties
 from erp.payments import routes as payments
 from erp.pricing import routes as pricing
@@ -56,7 +63,7 @@ VERSION: Final = package_version("erp-backend")
 SLICES: Final = (
     tenants, parties, catalog, pricing, accounting, inventory, invoicing, payments, sales, purchasing,
     intercompany, jobs, imports, reporting, audit, configuration_routes, cache_routes, locks_routes,
-    two_phase_routes, fulfilment, usage_routes,
+    two_phase_routes, fulfilment, usage_routes, breaker_routes,
 )  # fmt: skip
 COMMANDS: Final[tuple[Command, ...]] = tuple(command for module in SLICES for command in module.COMMANDS)
 
@@ -90,10 +97,8 @@ def build_app(settings: Settings) -> Gate:
         platform=runtime.platform,
         platforms=runtime.platforms,
         two_phase=runtime.two_phase,
-        usage=usage,
-        metering=runtime.metering,
-        configuration=runtime.configuration,
-    )
+        usage=usage, metering=runtime.metering, configuration=runtime.configuration,
+    )  # fmt: skip
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:

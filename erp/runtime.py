@@ -36,6 +36,7 @@ from fleet.metrics import (
     observe_transaction,
     rate_limit_local_total,
     read_routing_total,
+    redis_degraded,
     replica_eligible,
     replica_lag_seconds,
     watch_pool,
@@ -285,6 +286,8 @@ def _pool(settings: Settings, url: str, name: str, size: int) -> Pool:
 def _note_admission(event: str, detail: str) -> None:
     if event == "degraded":
         rate_limit_local_total.inc()
+    if event in ("degraded", "recovered"):
+        redis_degraded.at("limits").set(event == "degraded")
 
 
 def _note_replica(replica: Replica) -> None:

@@ -1,0 +1,111 @@
+"""A tenant that asks for far too much is refused; its neighbours on the same instance do not notice."""
+
+import asyncio
+import statistics
+import time
+from dataclasses import replace
+
+import httpx
+import psycopg
+import pytest
+
+from erp.app import build_app
+from erp.http.gate import Gate
+from erp.http.ranks import Rank
+from erp.settings import load_settings
+from tests.api.whole.conftest import Newcomer, Tenant, client_of, running, settings_environment
+from tests.services import Services
+
+
+async def timed(client: httpx.AsyncClient, requests: int) -> list[float]:
+    """Seconds of each of so many reads, all of them answered."""
+    taken = []
+    for _ in range(requests):
+        started = time.perf_counter()
+        reply = await client.get("/v1/parties")
+        taken.append(time.perf_counter() - started)
+        assert reply.status_code == 200, reply.text
+    return taken
+
+
+async def test_ten_times_its_limit_is_429_for_that_tenant_only(services: Services, newcomer: Newcomer) -> None:
+    noisy, quiet = await newcomer(), await newcomer()
+    settings = replace(load_settings(settings_environment(services, "noisy")), tenant_per_minute=100)
+    gate = build_app(settings)
+    async with running(gate), client_of(gate, noisy.key) as loud, client_of(gate, quiet.key) as calm:
+        asked = asyncio.gather(*(loud.get("/v1/parties") for _ in range(1000)))
+        taken = await timed(calm, 50)
+        statuses = [reply.status_code for reply in await asked]
+        assert set(statuses) <= {200, 429, 503}
+        assert statuses.count(200) <= 102
+        # 503: what the instance's own queue had no room for in the one instant of a thousand requests.
+        assert statuses.count(429) > 500
+        assert statistics.median(taken) < 1.0
+        refused = (await loud.get("/v1/parties")).json()
+        assert (refused["code"], refused["limit_name"]) == ("rate-limited", "tenant")
+
+
+async def test_a_tenant_whose_requests_hang_leaves_room_for_others(
+    services: Services, gate: Gate, newcomer: Newcomer
+) -> None:
+    """Fifty writes of one tenant wait for a row; with the bound they have not taken the instance's every place."""
+    slow, other = await newcomer(), await newcomer()
+    party = await slow.make("parties", code="SLOW", name="Slow", is_customer=True)
+    headers = {"If-Match": '"1"'}
+    allowed, gate.rooms.allowed = gate.rooms.allowed, 10
+    try:
+        with psycopg.connect(services.superuser_url) as holder:
+            holder.execute("SELECT FROM parties WHERE id = %s FOR UPDATE", (party["id"],))
+            path, body = f"/v1/parties/{party['id']}", {"name": "Slower"}
+            hanging = [asyncio.create_task(slow.client.patch(path, json=body, headers=headers)) for _ in range(50)]
+            await asyncio.sleep(0.05)
+            taken = await timed(other.client, 20)
+            holder.rollback()
+        replies = await asyncio.gather(*hanging)
+    finally:
+        gate.rooms.allowed = allowed
+    assert statistics.median(taken) < 0.5
+    assert {reply.status_code for reply in replies} <= {200, 409, 412, 429, 503}
+    assert [reply.status_code for reply in replies].count(429) >= 20, "its line holds ten, the rest is told to wait"
+    concurrent = next(reply.json() for reply in replies if reply.status_code == 429)
+    assert concurrent["limit_name"] == "concurrency"
+
+
+async def test_the_bound_is_changed_while_the_instance_runs(gate: Gate, operator: httpx.AsyncClient) -> None:
+    change = {"settings": [{"key": "limits.tenant_concurrency", "value": 7}], "reason": "For a test"}
+    before = gate.rooms.allowed
+    assert (await operator.post("/v1/configuration/changes", json=change)).status_code == 200
+    try:
+        async with asyncio.timeout(10):
+            while gate.rooms.allowed != 7:
+                await asyncio.sleep(0.02)
+    finally:
+        change["settings"] = [{"key": "limits.tenant_concurrency", "value": before}]
+        assert (await operator.post("/v1/configuration/changes", json=change)).status_code == 200
+
+
+@pytest.mark.parametrize("seconds", ["0.2", "0.3"])
+async def test_a_requests_deadline_ends_its_wait_for_a_lock(gate: Gate, tenant: Tenant, seconds: str) -> None:
+    product = await tenant.make("products", code="P", name="Product")
+    [location] = (await tenant.get("/v1/locations", limit="1"))["data"]
+    locks, name = gate._services.locks, f"stock:{product['id']}:{location['id']}"
+    caller = await gate._services.identity.authenticate(tenant.key)
+    body = {"product_id": product["id"], "location_id": location["id"], "quantity": "1"}
+    async with locks.hold(caller.caller.tenant.id, [name]):
+        started = time.monotonic()
+        headers = {"Request-Timeout": seconds, "Idempotency-Key": "a-key-of-sixteen-" + seconds}
+        reply = await tenant.client.post("/v1/reservations", json=body, headers=headers)
+        assert reply.status_code in (409, 503), reply.text
+        assert time.monotonic() - started < 1.5, "two seconds are what a lock is waited for without a deadline"
+
+
+async def test_health_is_answered_by_an_instance_without_a_free_place(
+    gate: Gate, operator: httpx.AsyncClient
+) -> None:
+    for _ in range(48):
+        await gate.turns.enter(Rank.WRITE)
+    try:
+        assert (await operator.get("/health")).status_code == 200
+    finally:
+        for _ in range(48):
+            gate.turns.leave(Rank.WRITE)
