@@ -28,18 +28,21 @@ async def timed(client: httpx.AsyncClient, requests: int) -> list[float]:
     return taken
 
 
+async def statuses_of(client: httpx.AsyncClient, requests: int) -> list[int]:
+    return [(await client.get("/v1/parties")).status_code for _ in range(requests)]
+
+
 async def test_ten_times_its_limit_is_429_for_that_tenant_only(services: Services, newcomer: Newcomer) -> None:
     noisy, quiet = await newcomer(), await newcomer()
     settings = replace(load_settings(settings_environment(services, "noisy")), tenant_per_minute=100)
     gate = build_app(settings)
     async with running(gate), client_of(gate, noisy.key) as loud, client_of(gate, quiet.key) as calm:
-        asked = asyncio.gather(*(loud.get("/v1/parties") for _ in range(1000)))
+        asked = asyncio.gather(*(statuses_of(loud, 50) for _ in range(20)))
         taken = await timed(calm, 50)
-        statuses = [reply.status_code for reply in await asked]
-        assert set(statuses) <= {200, 429, 503}
-        assert statuses.count(200) <= 102
-        # 503: what the instance's own queue had no room for in the one instant of a thousand requests.
-        assert statuses.count(429) > 500
+        statuses = [status for one in await asked for status in one]
+        assert set(statuses) == {200, 429}
+        # A window that moves on while they ask lets in what left it.
+        assert statuses.count(200) <= 150
         assert statistics.median(taken) < 1.0
         refused = (await loud.get("/v1/parties")).json()
         assert (refused["code"], refused["limit_name"]) == ("rate-limited", "tenant")
@@ -48,11 +51,11 @@ async def test_ten_times_its_limit_is_429_for_that_tenant_only(services: Service
 async def test_a_tenant_whose_requests_hang_leaves_room_for_others(
     services: Services, gate: Gate, newcomer: Newcomer
 ) -> None:
-    """Fifty writes of one tenant wait for a row; with the bound they have not taken the instance's every place."""
+    """Fifty writes of one tenant wait for a row; bound to six, they have not taken all of the pool's connections."""
     slow, other = await newcomer(), await newcomer()
     party = await slow.make("parties", code="SLOW", name="Slow", is_customer=True)
     headers = {"If-Match": '"1"'}
-    allowed, gate.rooms.allowed = gate.rooms.allowed, 10
+    allowed, gate.rooms.allowed = gate.rooms.allowed, 6
     try:
         with psycopg.connect(services.superuser_url) as holder:
             holder.execute("SELECT FROM parties WHERE id = %s FOR UPDATE", (party["id"],))
@@ -66,7 +69,7 @@ async def test_a_tenant_whose_requests_hang_leaves_room_for_others(
         gate.rooms.allowed = allowed
     assert statistics.median(taken) < 0.5
     assert {reply.status_code for reply in replies} <= {200, 409, 412, 429, 503}
-    assert [reply.status_code for reply in replies].count(429) >= 20, "its line holds ten, the rest is told to wait"
+    assert [reply.status_code for reply in replies].count(429) >= 20, "its line holds six, the rest is told to wait"
     concurrent = next(reply.json() for reply in replies if reply.status_code == 429)
     assert concurrent["limit_name"] == "concurrency"
 
@@ -77,7 +80,7 @@ async def test_the_bound_is_changed_while_the_instance_runs(gate: Gate, operator
     assert (await operator.post("/v1/configuration/changes", json=change)).status_code == 200
     try:
         async with asyncio.timeout(10):
-            while gate.rooms.allowed != 7:
+            while gate.rooms.allowed != 7:  # noqa: ASYNC110  # what every instance does within a second
                 await asyncio.sleep(0.02)
     finally:
         change["settings"] = [{"key": "limits.tenant_concurrency", "value": before}]
