@@ -24,14 +24,14 @@ T = TypeVar("T")
 lock_fences = Table(
     "lock_fences", metadata,
     Column("tenant_id", Uuid, primary_key=True),
-    Column("name", Text, primary_key=True),
+    Column("lock_name", Text, primary_key=True),
     Column("fence", BigInteger),
 )  # fmt: skip
 
-_next = insert(lock_fences).values(tenant_id=TENANT, name=bindparam("name"), fence=1)
+_next = insert(lock_fences).values(tenant_id=TENANT, lock_name=bindparam("name"), fence=1)
 NEXT_FENCE = Statement(
     _next.on_conflict_do_update(
-        index_elements=["tenant_id", "name"], set_={"fence": lock_fences.c.fence + 1}
+        index_elements=["tenant_id", "lock_name"], set_={"fence": lock_fences.c.fence + 1}
     ).returning(lock_fences.c.fence)
 )
 

@@ -32,7 +32,7 @@ class BreakersView(msgspec.Struct, frozen=True, kw_only=True):
     data: list[BreakerView]
 
 
-@get("/breakers", summary="List circuit breakers", tags=["Operations"])
+@get("/breakers", summary="List circuit breakers", tags=["Databases (operator)"])
 async def list_breakers(request: ApiRequest) -> Reply[BreakersView]:
     """By name: Redis per use, and every service outside. The metrics tell the same of every instance."""
     require_operator(request)

@@ -46,9 +46,9 @@ GRANT SELECT, INSERT ON plan_quotas TO erp_platform;
 -- One row a lock of work that takes several transactions. Its number only grows, whatever becomes of Redis.
 CREATE TABLE lock_fences (
     tenant_id uuid NOT NULL,
-    name      text NOT NULL,
+    lock_name text NOT NULL,
     fence     bigint NOT NULL,
-    CONSTRAINT lock_fences_pkey PRIMARY KEY (tenant_id, name),
+    CONSTRAINT lock_fences_pkey PRIMARY KEY (tenant_id, lock_name),
     CONSTRAINT lock_fences_fence_check CHECK (fence > 0)
 );
 
