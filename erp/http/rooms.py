@@ -10,14 +10,6 @@ from fleet.deadline import within
 from fleet.metrics import rate_limited_total
 
 
-class _Room:
-    __slots__ = ("inside", "line")
-
-    def __init__(self) -> None:
-        self.inside = 0
-        self.line: deque[asyncio.Future[None]] = deque()
-
-
 class Rooms:
     """At most `allowed` requests of a tenant inside; as many wait in its line, each at most `wait` seconds.
 
@@ -27,20 +19,21 @@ class Rooms:
     def __init__(self, allowed: int, *, wait: float = 1.0) -> None:
         self.allowed = allowed
         self._wait = wait
-        self._rooms: dict[UUID, _Room] = {}
+        self._inside: dict[UUID, int] = {}
+        #: Only of tenants of whom somebody waits.
+        self._lines: dict[UUID, deque[asyncio.Future[None]]] = {}
 
     async def enter(self, tenant_id: UUID, place: Place) -> None:
         """Raises RateLimited, Overloaded, DeadlineExceeded. Whoever entered must `leave`."""
-        room = self._rooms.get(tenant_id)
-        if room is None:
-            room = self._rooms[tenant_id] = _Room()
-        if room.inside < self.allowed:
-            room.inside += 1
+        inside = self._inside.get(tenant_id, 0)
+        if inside < self.allowed:
+            self._inside[tenant_id] = inside + 1
             return
-        if len(room.line) >= self.allowed:
+        line = self._lines.setdefault(tenant_id, deque())
+        if len(line) >= self.allowed:
             raise self._refusal()
         place.give_back()
-        await self._line_up(tenant_id, room)
+        await self._line_up(tenant_id, line)
         try:
             await place.take()
         except BaseException:
@@ -48,26 +41,30 @@ class Rooms:
             raise
 
     def leave(self, tenant_id: UUID) -> None:
-        """Let the next one of the tenant in."""
-        room = self._rooms[tenant_id]
-        room.inside -= 1
-        while room.line and room.inside < self.allowed:
-            turn = room.line.popleft()
-            if not turn.done():
-                room.inside += 1
-                turn.set_result(None)
-        if not room.inside and not room.line:
-            del self._rooms[tenant_id]
+        """Let the next ones of the tenant in."""
+        inside = self._inside[tenant_id] - 1
+        if (line := self._lines.get(tenant_id)) is not None:
+            while line and inside < self.allowed:
+                turn = line.popleft()
+                if not turn.done():
+                    inside += 1
+                    turn.set_result(None)
+            if not line:
+                del self._lines[tenant_id]
+        if inside:
+            self._inside[tenant_id] = inside
+        else:
+            del self._inside[tenant_id]
 
-    async def _line_up(self, tenant_id: UUID, room: _Room) -> None:
+    async def _line_up(self, tenant_id: UUID, line: deque[asyncio.Future[None]]) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        room.line.append(turn)
+        line.append(turn)
         try:
             async with asyncio.timeout(within(self._wait)):
                 await turn
         except BaseException as error:
-            if turn in room.line:
-                room.line.remove(turn)
+            if turn in line:
+                line.remove(turn)
             if turn.done() and not turn.cancelled():
                 self.leave(tenant_id)  # let in at the same instant
             if isinstance(error, TimeoutError):

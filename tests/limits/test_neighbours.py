@@ -4,15 +4,18 @@ import asyncio
 import statistics
 import time
 from dataclasses import replace
+from typing import Any
 
 import httpx
 import psycopg
 import pytest
 
+from db.statement import Bound
 from erp.app import build_app
 from erp.http.gate import Gate
 from erp.http.ranks import Rank
 from erp.settings import load_settings
+from fleet.deadline import Deadline, DeadlineExceeded
 from tests.api.whole.conftest import Newcomer, Tenant, client_of, running, settings_environment
 from tests.services import Services
 
@@ -100,6 +103,17 @@ async def test_a_requests_deadline_ends_its_wait_for_a_lock(gate: Gate, tenant: 
         reply = await tenant.client.post("/v1/reservations", json=body, headers=headers)
         assert reply.status_code in (409, 503), reply.text
         assert time.monotonic() - started < 1.5, "two seconds are what a lock is waited for without a deadline"
+
+
+async def test_a_read_ends_with_its_deadline_and_leaves_the_connection_clean(gate: Gate, tenant: Tenant) -> None:
+    database, caller = gate._services.database, (await gate._services.identity.authenticate(tenant.key)).caller
+    sleep: Bound[Any] = Bound("SELECT pg_sleep(3)::text", {})
+    started = time.monotonic()
+    with pytest.raises(DeadlineExceeded), Deadline(0.2):
+        await database.read(caller, sleep)
+    assert time.monotonic() - started < 2
+    [[(one,)]] = await database.read(caller, Bound("SELECT 1", {}))
+    assert one == 1
 
 
 async def test_health_is_answered_by_an_instance_without_a_free_place(

@@ -251,5 +251,5 @@ async def test_no_room_is_left_behind() -> None:
     for task in visits[::7]:
         task.cancel()
     await asyncio.gather(*visits, return_exceptions=True)
-    assert not rooms._rooms
+    assert (rooms._inside, rooms._lines) == ({}, {})
     assert turns.waiting == 0
