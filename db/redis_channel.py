@@ -130,6 +130,7 @@ class Channel:
         self.timeout: float = timeout or self._where["socket_timeout"]
         self._rest = rest
         self._name = name
+        _observe(name, "closed")
         self._resting_until = 0.0
         self._failed = False
         self._wire: _Wire | None = None

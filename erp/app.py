@@ -27,6 +27,7 @@ from erp.jobs import routes as jobs
 from erp.jobs.operations import routes as job_operations
 from erp.kernel.paging import CursorCodec
 from erp.operations import (
+    breaker_routes,
     cache_routes,
     configuration_routes,
     features_routes,
@@ -34,6 +35,7 @@ from erp.operations import (
     leader_routes,
     locks_routes,
     two_phase_routes,
+    usage_routes,
 )
 from erp.parties import routes as parties
 from erp.payments import routes as payments
@@ -55,6 +57,7 @@ from tenancy.limit_keys import (
     ADDRESS_PER_MINUTE,
     KEY_PER_MINUTE,
     STRANGER_PER_MINUTE,
+    TENANT_CONCURRENCY,
     TENANT_PER_MINUTE,
     USER_PER_MINUTE,
 )
@@ -62,7 +65,7 @@ from tenancy.limit_keys import (
 SLICES: Final = (
     tenants, parties, catalog, pricing, accounting, inventory, invoicing, payments, sales, purchasing,
     intercompany, jobs, job_operations, imports, reporting, audit, configuration_routes, cache_routes, locks_routes,
-    two_phase_routes, fulfilment, instances_routes, leader_routes, features_routes,
+    two_phase_routes, fulfilment, instances_routes, leader_routes, features_routes, usage_routes, breaker_routes,
 )  # fmt: skip
 COMMANDS: Final[tuple[Command, ...]] = tuple(command for module in SLICES for command in module.COMMANDS)
 
@@ -132,6 +135,7 @@ def _services(settings: Settings, runtime: Runtime) -> Services:
         platforms=runtime.platforms,
         two_phase=runtime.two_phase,
         usage=KeyUsage(runtime.primary, placed=runtime.placed.pools),
+        metering=runtime.metering,
         configuration=runtime.configuration,
         instance=instance_of(settings, runtime.configuration_watch, readiness),
     )
@@ -152,6 +156,7 @@ def _limits(configuration: Configuration) -> Limits:
         tenant=configuration.get(TENANT_PER_MINUTE),
         address=configuration.get(ADDRESS_PER_MINUTE),
         stranger=configuration.get(STRANGER_PER_MINUTE),
+        tenant_concurrency=configuration.get(TENANT_CONCURRENCY),
     )
 
 

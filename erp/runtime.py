@@ -36,6 +36,7 @@ from fleet.metrics import (
     observe_transaction,
     rate_limit_local_total,
     read_routing_total,
+    redis_degraded,
     replica_eligible,
     replica_lag_seconds,
     watch_pool,
@@ -47,6 +48,7 @@ from tenancy.database import Committal, Observers, TenantDatabase
 from tenancy.distributed import Neighbours
 from tenancy.identity import Identity
 from tenancy.locks import LockService
+from tenancy.metering import Metering
 from tenancy.placement import Placed, Platforms, RoutedDatabase
 from tenancy.platform import PlatformDatabase
 from tenancy.reads import TenantReads
@@ -77,6 +79,7 @@ class Runtime:
     redis_clients: Mapping[str, Redis]
     configuration_watch: ConfigurationWatch
     payments: Payments
+    metering: Metering
 
     @property
     def configuration(self) -> Configuration:
@@ -98,6 +101,7 @@ class Runtime:
         await asyncio.gather(
             self.locks.start(), self.cache.start(), self.gatekeeper.start(), self.configuration_watch.start()
         )
+        self.metering.start()
         use(self.configuration)
         payment_provider.use(self.payments)
 
@@ -116,6 +120,7 @@ class Runtime:
     async def close(self) -> None:
         retire(self.configuration)
         await self.configuration_watch.close()
+        await self.metering.close()
         await self.replicas.stop()
         await self.gatekeeper.close()
         await self.cache.close()
@@ -152,6 +157,7 @@ def build_runtime(settings: Settings, *, bounds: Bounds | None = None, deadline:
         settings, primary, replicas, locks, bounds=bounds, deadline=deadline, committed=_dropping(cache)
     )
     platform = PlatformDatabase(platform_pool)
+    platforms = Platforms(platform, {one.name: one.platform for one in placed.parts})
     return Runtime(
         settings=settings,
         primary=primary,
@@ -168,7 +174,8 @@ def build_runtime(settings: Settings, *, bounds: Bounds | None = None, deadline:
         identity=Identity(primary, operator_key=settings.operator_key, placed=placed.pools),
         database=database,
         platform=platform,
-        platforms=Platforms(platform, {one.name: one.platform for one in placed.parts}),
+        platforms=platforms,
+        metering=Metering(platforms),
         placed=placed,
         two_phase=two_phase,
         tracing=tracing,
@@ -279,6 +286,8 @@ def _pool(settings: Settings, url: str, name: str, size: int) -> Pool:
 def _note_admission(event: str, detail: str) -> None:
     if event == "degraded":
         rate_limit_local_total.inc()
+    if event in ("degraded", "recovered"):
+        redis_degraded.at("limits").set(event == "degraded")
 
 
 def _note_replica(replica: Replica) -> None:

@@ -8,6 +8,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, TypeVar
 
@@ -27,6 +28,25 @@ State = Literal["closed", "open", "half_open"]
 _SLICES = 10
 #: Tokens a budget may save up; what a quiet time allows in one burst.
 _SAVED = 10.0
+
+
+#: Every neighbour of this process that is asked through a breaker, by name; the newest of a name.
+_KNOWN: "dict[str, Callable[[], BreakerState]]" = {}
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerState:
+    """`state`: closed, open or half_open. `retry_in`: seconds until the neighbour is asked again; 0 when it is."""
+
+    name: str
+    state: State
+    since: float
+    retry_in: float
+
+
+def breakers() -> list[BreakerState]:
+    """Every breaker of this process, by name. `since`: seconds ago that the state last changed."""
+    return [told() for _, told in sorted(_KNOWN.items())]
 
 
 class CircuitOpen(DomainError):
@@ -81,7 +101,14 @@ class Breaker:
         self._passed = circuit_breaker_calls_total.at(name, "passed")
         self._failed = circuit_breaker_calls_total.at(name, "failed")
         self._refused = circuit_breaker_calls_total.at(name, "refused")
+        self._changed = clock()
         circuit_breaker_open.at(name).set(0)
+        _KNOWN[name] = self._told
+
+    def _told(self) -> BreakerState:
+        now = self._clock()
+        wait = 0.0 if self._state == "closed" else max(0.0, self._until - now)
+        return BreakerState(self.name, self.state, now - self._changed, wait)
 
     @property
     def state(self) -> State:
@@ -132,7 +159,7 @@ class Breaker:
         if self._state == "closed":
             self._count()[1] += 1
         elif self._probe is _caller():
-            self._probe, self._state, self._failed_probes = None, "closed", 0
+            self._probe, self._state, self._failed_probes, self._changed = None, "closed", 0, self._clock()
             self._slices.clear()
             circuit_breaker_open.at(self.name).set(0)
 
@@ -168,14 +195,40 @@ class Breaker:
 
     def _open(self) -> None:
         longest = min(self._open_at_most, self._open_for * 2**self._failed_probes)
+        if self._state == "closed":
+            self._changed = self._clock()
         self._until = self._clock() + random.uniform(longest / 2, longest)
         self._probe, self._state = None, "open"
         circuit_breaker_open.at(self.name).set(1)
         circuit_breaker_opened_total.at(self.name).inc()
 
 
+class ChannelStates:
+    """The breakers inside `db.redis_channel`, as they tell of themselves. They try again a second after a failure."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, tuple[State, float]] = {}
+
+    def note(self, name: str, event: str) -> None:
+        state: State = "open" if event == "opened" else "closed"
+        known = self._since.get(name)
+        if known is None or known[0] != state:
+            self._since[name] = (state, time.monotonic())
+        if known is None:
+            _KNOWN[name] = lambda: self._told(name)
+
+    def _told(self, name: str) -> BreakerState:
+        state, at = self._since[name]
+        return BreakerState(name, state, time.monotonic() - at, 0.0)
+
+
+_channels = ChannelStates()
+
+
 def observe_channel(name: str, event: str) -> None:
     """What `db.redis_channel` tells of its own breakers, which sit where no layer of objects may cost anything."""
+    if event != "refused":
+        _channels.note(name, event)
     if event == "refused":
         circuit_breaker_calls_total.at(name, "refused").inc()
     else:

@@ -47,10 +47,12 @@ http_request_duration_seconds = histogram(
     _route, _method, buckets=_FAST,
 )  # fmt: skip
 http_requests_in_flight = plain_gauge("http_requests_in_flight", "Requests being worked on")
-#: `reason`: concurrency (the queue was full), queue_wait (it took too long), draining.
+#: `reason`: concurrency (the queue was full), queue_wait (it took too long), displaced (by a more urgent one),
+#: draining.
 http_requests_shed_total = counter(
     "http_requests_shed_total", "Requests refused with 503 before any work",
-    label("reason", "concurrency", "queue_wait", "draining"),
+    label("reason", "concurrency", "queue_wait", "displaced", "draining"),
+    label("rank", "write", "read", "report", "background"),
 )  # fmt: skip
 #: `code` of the problem document: one of the published catalogue.
 http_problems_total = counter("http_problems_total", "Problem documents by their code", label("code", limit=200))
@@ -62,6 +64,16 @@ rate_limited_total = counter(
 rate_limit_local_total = plain_counter(
     "rate_limit_local_total", "Requests admitted by the local approximate limiter, Redis being away"
 )
+#: `quota`: requests_per_month, and what keeps streams and imports out. Those the database refuses are problems of the
+#: code quota-exceeded.
+quota_refusals_total = counter(
+    "quota_refusals_total", "Requests refused because a metered quota is used up",
+    label("quota", "requests_per_month", "job_seconds_per_month", "rows", "storage_bytes"),
+)  # fmt: skip
+metering_writes_total = counter(
+    "metering_writes_total", "Sums of usage sent to PostgreSQL, a statement per database",
+    label("outcome", "written", "failed"),
+)  # fmt: skip
 #: `outcome`: stored, replayed, reused (other request, 422), in_flight (409).
 idempotency_total = counter(
     "idempotency_total", "Requests with an Idempotency-Key",
@@ -81,7 +93,9 @@ db_transaction_duration_seconds = histogram(
 )  # fmt: skip
 db_transaction_retries_total = counter(
     "db_transaction_retries_total", "Whole commands run again after a collision",
-    label("reason", "DeadlockDetected", "SerializationFailure", "LockNotAvailable"),
+    label(
+        "reason", "DeadlockDetected", "SerializationFailure", "LockNotAvailable", "InvalidSqlStatementName",
+    ),
 )  # fmt: skip
 replica_lag_seconds = gauge(
     "replica_lag_seconds", "Age of the oldest position the replica has not replayed", label("replica")

@@ -49,7 +49,7 @@ class Admission(NamedTuple):
 
 
 class AdmissionObserver(Protocol):
-    """Told what is out of the ordinary: `refused` by a limit's name, `degraded` by an error's name."""
+    """Told what is out of the ordinary: `refused` by a limit's name, `degraded` by an error's name, `recovered`."""
 
     def __call__(self, event: str, detail: str) -> None: ...
 
@@ -88,6 +88,7 @@ class Gatekeeper:
         self._admit = admit_script
         self._writes = WriteMemory(self._channel)
         self._local = LocalWindows()
+        self._alone = False
         self._local_guesses = LocalWindows()
 
     async def start(self) -> None:
@@ -163,6 +164,9 @@ class Gatekeeper:
         return math.ceil(wait / 1000) if wait else None
 
     def _admission(self, reply: list[Any], limits: Sequence[Limit]) -> Admission:
+        if self._alone:
+            self._alone = False
+            self._observe("recovered", "")
         refused, tightest, remaining, reset, wait, epoch, now, version, _, pending, position = reply
         limit = limits[tightest - 1] if tightest else None
         if refused:
@@ -183,6 +187,7 @@ class Gatekeeper:
         )
 
     def _without_redis(self, limits: Sequence[Limit], error: RedisError) -> Admission:
+        self._alone = True
         self._observe("degraded", type(error).__name__)
         # Twice the fair share: an uneven balancer must not refuse whom Redis would have let in.
         verdict = self._local.admit(limits, min(1.0, 2 / max(1, self.instances)))

@@ -82,7 +82,8 @@ Committal = Callable[[UUID, Sequence[Event], int | None], Awaitable[None]]
 class TenantDatabase:
     """Runs commands in transactions of one tenant on the primary.
 
-    Deadlocks and serialization failures run the whole command again, at most five times with jitter;
+    Deadlocks, serialization failures and stale optimistic writes run the whole command again, at most five times
+    with jitter;
     a command is therefore a function of the database and its arguments and has no other effect.
     `deadline` bounds one call in seconds.
     """

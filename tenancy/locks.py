@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 
 from db.errors import LockTimeout
 from db.redis_channel import Channel
+from fleet.deadline import within
 from tenancy.lock_quorum import Nodes, quorum_scripts
 from tenancy.lock_register import LockInfo, LockListing, LockRegister
 from tenancy.lock_store import LockObserver, LockScripts, LockStore, kind_of
@@ -125,7 +126,8 @@ class LockService:
     async def acquire(self, tenant_id: UUID, keys: Iterable[str], *, wait: float | None = None) -> Handle:
         """Take all the names or none: one round trip when nobody holds any.
 
-        Raises LockTimeout naming the busy one. Never fails because Redis does: the handle is `degraded`.
+        Raises LockTimeout naming the busy one, DeadlineExceeded. Never fails because Redis does: the handle is
+        `degraded` then.
         """
         names = tuple(sorted(set(keys)))
         if not names:
@@ -134,7 +136,7 @@ class LockService:
         full = tuple([prefix + _checked(name) for name in names])
         loop = asyncio.get_running_loop()
         started = loop.time()
-        deadline = started + (self._wait if wait is None else wait)
+        deadline = started + within(self._wait if wait is None else wait)
         try:
             lease = await self._lease(full, started, deadline)
         except StillBusy as busy:

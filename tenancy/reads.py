@@ -14,6 +14,7 @@ from db.pipeline import Connection
 from db.pool import Pool, flush
 from db.replicas import Replica, ReplicaSet
 from db.statement import Bound
+from fleet.deadline import DeadlineExceeded, remaining, within
 from tenancy.work import Bounds, scoped, settings_of
 
 #: One snapshot for all statements of a read, so that a document and its lines agree.
@@ -22,6 +23,9 @@ _COMMIT: Bound[Any] = Bound("COMMIT", {})
 #: After the read: what it saw is not newer than this.
 _REPLAYED: Bound[Any] = Bound("SELECT pg_last_wal_replay_lsn()::text", {})
 _WRITTEN: Bound[Any] = Bound("SELECT pg_current_wal_insert_lsn()::text", {})
+
+#: Seconds a read takes at most by its other bounds; only a nearer deadline is worth a timer.
+_USUAL = 7.0
 
 #: The replica broke or cancelled the query (recovery conflict): the read may be tried elsewhere.
 _ELSEWHERE = (psycopg.OperationalError, psycopg.errors.SerializationFailure, psycopg.InterfaceError)
@@ -54,7 +58,9 @@ class TenantReads:
     async def read(
         self, tenant_id: UUID, reader: UUID, statements: tuple[Bound[Any], ...], after: int | None
     ) -> tuple[list[Any], ...]:
-        """The rows of each statement, all from one snapshot. Raises ReadUnavailable, StatementTimeout."""
+        """The rows of each statement, all from one snapshot. Raises ReadUnavailable, StatementTimeout,
+        DeadlineExceeded.
+        """
         results, _ = await self._route(tenant_id, reader, statements, after, tell_position=False)
         return results
 
@@ -65,6 +71,24 @@ class TenantReads:
         return await self._route(tenant_id, reader, statements, after, tell_position=True)
 
     async def _route(
+        self,
+        tenant_id: UUID,
+        reader: UUID,
+        statements: tuple[Bound[Any], ...],
+        after: int | None,
+        *,
+        tell_position: bool,
+    ) -> tuple[tuple[list[Any], ...], int]:
+        left = remaining()
+        if left is None or left > _USUAL:
+            return await self._asked(tenant_id, reader, statements, after, tell_position=tell_position)
+        try:
+            async with asyncio.timeout(within(left)):
+                return await self._asked(tenant_id, reader, statements, after, tell_position=tell_position)
+        except TimeoutError:
+            raise DeadlineExceeded("The request's time passed while it read.", retry_after=1) from None
+
+    async def _asked(
         self,
         tenant_id: UUID,
         reader: UUID,
@@ -128,7 +152,7 @@ class TenantReads:
         self, body: list[Bound[Any]], position: Bound[Any] | None
     ) -> tuple[tuple[list[Any], ...], int]:
         try:
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(within(1)):
                 await self._primary_turns.acquire()
         except TimeoutError:
             raise ReadUnavailable(retry_after=1) from None

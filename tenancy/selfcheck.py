@@ -17,6 +17,7 @@ PLATFORM_TABLES = frozenset(
         "prepared_statements",
         "configuration_head",
         "two_phase_decisions",
+        "plan_quotas",
     }
 )
 

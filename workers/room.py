@@ -114,7 +114,7 @@ class EngineRoom(Middleware):
         for name, platform in runtime.platforms.all.items():
             heart = Heart(platform, lease=settings.job_lease, interval=settings.job_heartbeat)
             self._hearts.append(heart)
-            self._runners[name] = Runner(platform, runtime.database, heart, self._kinds, settings)
+            self._runners[name] = Runner(platform, runtime.database, heart, self._kinds, settings, runtime.metering)
             self._tasks.append(asyncio.create_task(heart.beat_forever()))
         self._readiness.start()
         self._opened.set()

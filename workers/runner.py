@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from fleet.scope import scoped
 from fleet.tracing import extract, span, valid_traceparent
 from tenancy.caller import TenantFacts, system_caller
 from tenancy.database import TenantDatabase
+from tenancy.metering import Metering
 from tenancy.platform import PlatformDatabase
 from workers.caps import RunningCaps
 from workers.context import Fenced, GiveUp, JobContext
@@ -79,7 +81,9 @@ class Runner:
         heart: Heart,
         kinds: Mapping[str, JobKind],
         settings: WorkerSettings,
+        metering: Metering,
     ) -> None:
+        self._metering = metering
         self._platform = platform
         self._database = database
         self._heart = heart
@@ -133,12 +137,14 @@ class Runner:
         )  # fmt: skip
         context = JobContext(claim, caller, self._database)
         kind = self._kinds[claim.kind]
+        started = time.monotonic()
         with jobs_running.at(claim.queue).track_inprogress(), job_duration_seconds.at(claim.queue, claim.kind).time():
             attempt = Attempt(claim, kind.run(context), self._settings.job_lease, context.operation)
             async with self._heart.keeping(attempt):
                 await self._let_it_work(attempt, kind.time_limit)
                 await context.operation.finish()
                 outcome = await self._record(attempt, context, kind)
+        self._metering.job(tenant, time.monotonic() - started)
         jobs_total.at(claim.queue, claim.kind, outcome).inc()
 
     async def _let_it_work(self, attempt: Attempt, time_limit: float) -> None:

@@ -120,6 +120,7 @@ TASKS: tuple[Task, ...] = (
     Task("reservation_expiry", 30.0, fill=_ask_for_expiries),
     Task("forgotten_sagas", 30.0, fill=ask_for_sagas),
     Task("trial_balance_snapshots", 300.0, fill=daily("trial_balance_snapshots", time(3))),
+    Task("usage_measurement", 300.0, fill=daily("usage_measurement", time(2))),
     Task("overdue_invoices", 300.0, fill=daily("overdue_invoices", time(4))),
     Task("idempotency_clean_up", 600.0, tidy=dropping(DROP_KEYS, timedelta(hours=72))),
     Task("job_clean_up", 3600.0, tidy=dropping(DROP_JOBS, timedelta(days=30))),

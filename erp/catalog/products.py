@@ -13,7 +13,7 @@ from erp.catalog.repository import (
     ADD_PRODUCT_UNITS,
     CHANGING_PRODUCT,
     DROP_PRODUCT_UNITS,
-    LOCK_PRODUCT,
+    READ_PRODUCT,
     SET_PRODUCT,
     UNITS_BY_CODE,
     ProductRow,
@@ -23,6 +23,7 @@ from erp.catalog.schemas import CreateProductInput, ProductUnit, ProductView, Up
 from erp.kernel.errors import Invalid, NotFound, UnknownReference
 from erp.kernel.quantity import quantity_text
 from erp.kernel.text import decimal
+from tenancy.concurrency import optimistic_save
 from tenancy.trail import Event
 from tenancy.work import UnitOfWork
 
@@ -50,7 +51,7 @@ async def create_product(work: UnitOfWork, data: CreateProductInput) -> ProductV
 async def update_product(work: UnitOfWork, product_id: UUID, data: UpdateProductInput) -> ProductView:
     """Change the fields that were sent. Raises NotFound, VersionConflict and what creating raises."""
     codes = [] if data.units is UNSET else [other.unit for other in data.units]
-    found, known = await work.load(LOCK_PRODUCT(product_id=product_id), UNITS_BY_CODE(codes=codes))
+    found, known = await work.load(READ_PRODUCT(product_id=product_id), UNITS_BY_CODE(codes=codes))
     if not found:
         raise NotFound(product_id=str(product_id))
     before = _loaded(found[0])
@@ -62,7 +63,7 @@ async def update_product(work: UnitOfWork, product_id: UUID, data: UpdateProduct
         return product_view(before)
     _check(after)
     after = after._replace(version=before.version + 1)
-    work.save(SET_PRODUCT(product_id=product_id, **_changing(after)))
+    optimistic_save(work, SET_PRODUCT(product_id=product_id, seen=before.version, **_changing(after)))
     if "units" in changed:
         work.save(DROP_PRODUCT_UNITS(product_id=product_id))
         _save_units(work, after, known)

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by, array
 
 from db.statement import TENANT, Statement, any_of, rows_of
 from erp.catalog.models import categories, product_units, products, units
+from tenancy.concurrency import over_version
 
 
 class UnitRow(NamedTuple):
@@ -154,10 +155,9 @@ PRODUCT_SELECT = (
     .where(products.c.tenant_id == TENANT)
 )  # fmt: skip
 
-#: Documents that refer to the product check its key only, which never changes: they need not wait.
-LOCK_PRODUCT: Statement[ProductRow] = Statement(
-    PRODUCT_SELECT.where(products.c.id == bindparam("product_id")).with_for_update(key_share=True, of=products),
-    ProductRow,
+#: Without a lock: a change is written over the version that was read.
+READ_PRODUCT: Statement[ProductRow] = Statement(
+    PRODUCT_SELECT.where(products.c.id == bindparam("product_id")), ProductRow
 )
 ADD_PRODUCT: Statement[tuple[()]] = Statement(
     insert(products).values(
@@ -165,9 +165,13 @@ ADD_PRODUCT: Statement[tuple[()]] = Statement(
         created_at=bindparam("created_at"), **{name: bindparam(name) for name in CHANGING_PRODUCT},
     )
 )  # fmt: skip
-SET_PRODUCT: Statement[tuple[()]] = Statement(
+SET_PRODUCT = over_version(
     update(products)
-    .where(products.c.tenant_id == TENANT, products.c.id == bindparam("product_id"))
+    .where(
+        products.c.tenant_id == TENANT,
+        products.c.id == bindparam("product_id"),
+        products.c.version == bindparam("seen"),
+    )
     .values(version=products.c.version + 1, **{name: bindparam(name) for name in CHANGING_PRODUCT})
 )
 _ratio = rows_of(unit_ids=Uuid, numerators=BigInteger, denominators=BigInteger)

@@ -21,6 +21,7 @@ from erp.http.parameters import refuse_unknown_parameters
 from erp.http.request import ApiRequest
 from erp.kernel.errors import Invalid, UnknownField
 from tenancy.caller import Caller
+from tenancy.concurrency import lock_targets
 from tenancy.database import Answer
 from tenancy.work import UnitOfWork
 
@@ -86,8 +87,8 @@ def batch_router(commands: Mapping[str, Command]) -> Router:
     async def run_batch(request: ApiRequest, data: BatchInput) -> Reply[BatchView]:
         """All operations take effect or none does; a refusal names the operation in `pointer`.
 
-        Each operation needs its own permission. Records are locked in the order of the operations, so
-        put those that touch the same records in the same order as other clients do.
+        Each operation needs its own permission. What the operations on sales orders will lock is locked ahead, in
+        one order for everybody; other records are locked in the order of the operations.
         """
         caller = request.caller
         refuse_unknown_parameters(request)
@@ -136,6 +137,13 @@ def _decode(command: Command, data: dict[str, Any] | None) -> msgspec.Struct:
 
 async def _run(steps: list[_Step], work: UnitOfWork) -> BatchView:
     results: list[BatchResult] = []
+    claiming = [
+        (step.command.claims, step.asked.target)
+        for step in steps
+        if step.command.claims is not None and isinstance(step.asked.target, UUID)
+    ]
+    if len(claiming) > 1:  # one command alone locks in order by itself
+        await lock_targets(work, claiming)
     for step in steps:
         with located(step.pointer, operation=step.index):
             command, asked = step.command, step.asked

@@ -20,6 +20,7 @@ from erp.http.parameters import refuse_unknown_parameters
 from erp.http.preconditions import MatchRule, etag, expected_version
 from erp.http.problems import PROBLEM_JSON, problem_body
 from erp.http.request import ApiRequest
+from tenancy.concurrency import Claims
 from tenancy.database import Answer
 from tenancy.work import UnitOfWork
 
@@ -39,7 +40,8 @@ class Command:
     `run` is called as `run(work)`, then the target's id when `target`, then the input when there is one;
     the view it returns becomes the answer (None: no content). `key`: whether an Idempotency-Key is required
     (money and stock) or accepted. `match`: whether If-Match is required, accepted or makes no sense. `made_in`:
-    the collection where what it makes is found, when that is not the path it is posted to.
+    the collection where what it makes is found, when that is not the path it is posted to. `claims`: what it locks
+    for its targets, so that several in one transaction lock in the global order.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Command:
     key: KeyRule = "accepted"
     match: MatchRule = "none"
     made_in: str | None = None
+    claims: Claims | None = None
     decode: BodyDecoder[Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

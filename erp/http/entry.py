@@ -25,13 +25,17 @@ _PROVEN_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Requests per minute. `stranger` is for an address without a credential, `address` for one with."""
+    """Requests per minute. `stranger` is for an address without a credential, `address` for one with.
+
+    `tenant_concurrency`: requests of one tenant an instance works on at once.
+    """
 
     user: int = 120
     key: int = 600
     tenant: int = 6_000
     address: int = 3_000
     stranger: int = 120
+    tenant_concurrency: int = 40
 
 
 class Entry:

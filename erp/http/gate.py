@@ -17,8 +17,10 @@ from erp.http.context import SCOPE_KEY, RequestContext
 from erp.http.entry import Entry, Limits
 from erp.http.errors import InternalError
 from erp.http.problems import as_refusal, problem_reply, record_defect
+from erp.http.ranks import Rank, rank_of
+from erp.http.rooms import Rooms
 from erp.http.services import Services
-from erp.http.turns import Turns
+from erp.http.turns import Place, Turns
 from erp.http.wire import Proxies, allowed_seconds, correlation_id, read_headers
 from erp.kernel.errors import NotFound
 from fleet.deadline import Deadline
@@ -26,12 +28,16 @@ from fleet.metrics import http_requests_in_flight, observe_request
 from fleet.scope import Scope as Identifiers
 from fleet.scope import enter_scope, leave_scope
 from fleet.tracing import extract, span, valid_traceparent
+from tenancy.caller import Caller, TenantFacts
 
 #: Answered without a caller, a limit or a turn: probes must see this process, not its load.
 _PROBES = frozenset({"/health/live", "/health/ready"})
 _PUBLIC = frozenset({"/", "/problems", "/schema", "/docs"}) | _PROBES
 _BELOW_PUBLIC = ("/problems/", "/schema/", "/docs/")
 _READING = frozenset({"GET", "HEAD", "options"})
+#: Answered however full the instance is, and however much of a quota is used up.
+_NEVER_SHED = "/health"
+_ALWAYS_TOLD = "/v1/usage"
 
 _ALWAYS: Headers = [
     (b"x-content-type-options", b"nosniff"),
@@ -105,10 +111,12 @@ class Gate:
         self._proxies = Proxies(policy.trusted_proxies)
         self._entry = Entry(services, policy.limits)
         self.turns = Turns(policy.concurrency, queue=policy.queue, wait=policy.queue_wait)
+        self.rooms = Rooms(policy.limits.tenant_concurrency, wait=policy.queue_wait)
 
     def limit_by(self, limits: Limits) -> None:
-        """Let in so many a minute from the next request on."""
+        """Let in so many a minute, and so many of a tenant at once, from the next request on."""
         self._entry.limit_by(limits)
+        self.rooms.allowed = limits.tenant_concurrency
 
     def lifespan(self) -> AbstractAsyncContextManager[None]:
         """Start-up and shutdown of the application behind the gate, where no server sends them."""
@@ -155,20 +163,45 @@ class Gate:
 
     async def _in_turn(self, scope: Any, receive: Receive, exchange: _Exchange) -> None:
         context, path = exchange.context, scope["path"]
-        writing = scope["method"] not in _READING
-        await self.turns.enter(writing=writing)
+        writing, rank = scope["method"] not in _READING, rank_of(scope["method"], path)
+        place = Place(self.turns, rank)
+        if path != _NEVER_SHED:
+            await place.take()
         try:
             if is_public(path):
                 await self._entry.admit_stranger(context)
                 await self._app(scope, receive, exchange.send)
             else:
-                await self._admitted(scope, receive, exchange, writing)
+                await self._admitted(scope, receive, exchange, writing, place)
         finally:
-            self.turns.leave()
+            place.give_back()
 
-    async def _admitted(self, scope: Any, receive: Receive, exchange: _Exchange, writing: bool) -> None:
+    async def _admitted(self, scope: Any, receive: Receive, exchange: _Exchange, writing: bool, place: Place) -> None:
         context = exchange.context
         caller = await self._entry.admit(context, writing=writing)
+        tenant, operates = caller.tenant, caller.kind == "operator"
+        entered = False
+        try:
+            if not operates:
+                self._meter(tenant, scope["path"], place.rank)
+                await self.rooms.enter(tenant.id, place)
+                entered = True
+            await self._within_scope(scope, receive, exchange, caller)
+        finally:
+            if entered:
+                self.rooms.leave(tenant.id)
+            if writing:
+                self._services.gatekeeper.remember_write(tenant.id, caller.principal_id, context.committed)
+
+    def _meter(self, tenant: TenantFacts, path: str, rank: Rank) -> None:
+        """Raises RequestQuotaExceeded, QuotaExceeded."""
+        metering = self._services.metering
+        metering.request(tenant, refuse=path != _ALWAYS_TOLD)
+        if rank is Rank.BACKGROUND:
+            metering.require_room(tenant)
+
+    async def _within_scope(self, scope: Any, receive: Receive, exchange: _Exchange, caller: Caller) -> None:
+        context = exchange.context
         traceparent = context.headers.get(b"traceparent", b"").decode("latin-1")
         token = enter_scope(
             Identifiers(
@@ -187,8 +220,6 @@ class Gate:
                 )
         finally:
             leave_scope(token)
-            if writing:
-                self._services.gatekeeper.remember_write(caller.tenant.id, caller.principal_id, context.committed)
 
     async def _refuse(self, scope: Any, exchange: _Exchange, error: Exception) -> None:
         if exchange.status:

@@ -14,6 +14,7 @@ from tenancy.database import TenantDatabase
 from tenancy.identity import Identity
 from tenancy.key_usage import KeyUsage
 from tenancy.locks import LockService
+from tenancy.metering import Metering
 from tenancy.placement import Platforms
 from tenancy.platform import PlatformDatabase
 
@@ -37,4 +38,5 @@ class Services:
     readiness: Readiness
     usage: KeyUsage
     instance: Instance
+    metering: Metering
     configuration: Configuration = field(default_factory=Configuration)

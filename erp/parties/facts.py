@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Uuid, bindparam, select
@@ -19,6 +19,7 @@ __all__ = [
     "cash_sales_party",
     "customer_of",
     "locked_limit",
+    "locked_limits",
     "parties_facts",
     "party_facts",
     "supplier_of",
@@ -63,6 +64,12 @@ _LIMIT = Statement(
     .with_for_update(key_share=True),
     LimitRow,
 )
+_LIMITS = Statement(
+    select(parties.c.id)
+    .where(parties.c.tenant_id == TENANT, parties.c.id == any_of("party_ids", Uuid))
+    .order_by(parties.c.id)
+    .with_for_update(key_share=True)
+)
 _BY_CODE = Statement(_FACTS.where(parties.c.code == bindparam("code")), PartyFacts)
 
 
@@ -74,6 +81,11 @@ def party_facts(party_id: UUID) -> Bound[PartyFacts]:
 def locked_limit(party_id: UUID) -> Bound[LimitRow]:
     """The party's limit under a lock: of all who count on it, one at a time. Only for parties that have one."""
     return _LIMIT(party_id=party_id)
+
+
+def locked_limits(party_ids: list[UUID]) -> Bound[Any]:
+    """The same lock on several parties, in the order of their ids."""
+    return _LIMITS(party_ids=party_ids)
 
 
 def parties_facts(party_ids: list[UUID]) -> Bound[PartyFacts]:

@@ -13,6 +13,7 @@ from erp.invoicing.schemas import InvoiceView
 from erp.kernel.errors import NotFound
 from erp.parties.facts import party_facts
 from erp.sales import delivery_routes, direct_routes, service
+from erp.sales.claims import claims_of_orders
 from erp.sales.credit import credit_view
 from erp.sales.credit_queries import EXPOSURE
 from erp.sales.documents import CreditView, DeliveryView, OrderSummary, OrderView
@@ -37,19 +38,19 @@ UPDATE = Command(
 )  # fmt: skip
 CONFIRM = Command(
     "sales_orders.confirm", service.confirm_order, "sales_orders:write", ConfirmOrderInput, target=True,
-    key="required", match="accepted",
+    key="required", match="accepted", claims=claims_of_orders,
 )  # fmt: skip
 RESERVE = Command(
     "sales_orders.reserve", service.reserve_order, "sales_orders:write", ReserveOrderInput, target=True,
-    key="required", match="accepted",
+    key="required", match="accepted", claims=claims_of_orders,
 )  # fmt: skip
 CANCEL = Command(
     "sales_orders.cancel", service.cancel_order, "sales_orders:write", CancelOrderInput, target=True,
-    key="required", match="accepted",
+    key="required", match="accepted", claims=claims_of_orders,
 )  # fmt: skip
 DELIVER = Command(
     "sales_orders.deliver", service.deliver_order, "deliveries:write", DeliverOrderInput, target=True, status=201,
-    key="required", match="accepted", made_in="/v1/deliveries",
+    key="required", match="accepted", made_in="/v1/deliveries", claims=claims_of_orders,
 )  # fmt: skip
 INVOICE = Command(
     "sales_orders.invoice", service.invoice_order, "invoices:write", InvoiceOrderInput, target=True, status=201,

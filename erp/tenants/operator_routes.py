@@ -52,7 +52,7 @@ async def post_tenant(request: ApiRequest, data: CreateTenantInput) -> Reply[New
 @get("/tenants/{tenant_id:uuid}", tags=TAGS, summary="Read a tenant")
 async def get_tenant(request: ApiRequest, tenant_id: UUID) -> Reply[TenantView]:
     require_operator(request)
-    return show(tenant_view(await _existing(request, tenant_id)))
+    return show(tenant_view(await existing_tenant(request, tenant_id)))
 
 
 @get("/tenants", tags=TAGS, summary="List tenants", opt={"listing": ALL_TENANTS})
@@ -65,25 +65,27 @@ async def list_tenants(request: ApiRequest) -> Reply[Page[TenantView]]:
 @post("/tenants/{tenant_id:uuid}/suspend", tags=TAGS, status_code=200, summary="Suspend a tenant")
 async def suspend(request: ApiRequest, tenant_id: UUID, data: ChangeStateInput) -> Reply[TenantView]:
     """Its callers are refused from their next request on; its data is kept."""
-    return await _change(request, tenant_id, lambda work: service.suspend_tenant(work, data))
+    return await change_as_operator(request, tenant_id, lambda work: service.suspend_tenant(work, data))
 
 
 @post("/tenants/{tenant_id:uuid}/resume", tags=TAGS, status_code=200, summary="Resume a suspended tenant")
 async def resume(request: ApiRequest, tenant_id: UUID, data: ChangeStateInput) -> Reply[TenantView]:
-    return await _change(request, tenant_id, lambda work: service.resume_tenant(work, data))
+    return await change_as_operator(request, tenant_id, lambda work: service.resume_tenant(work, data))
 
 
 @post("/tenants/{tenant_id:uuid}/close", tags=TAGS, status_code=200, summary="Close a tenant for good")
 async def close(request: ApiRequest, tenant_id: UUID, data: ChangeStateInput) -> Reply[TenantView]:
     """Its callers are refused for good; its data is kept."""
-    return await _change(request, tenant_id, lambda work: service.close_tenant(work, data))
+    return await change_as_operator(request, tenant_id, lambda work: service.close_tenant(work, data))
 
 
 @post("/tenants/{tenant_id:uuid}/owner-keys", tags=TAGS, summary="Issue another owner key")
 async def issue_key(request: ApiRequest, tenant_id: UUID) -> Reply[NewApiKeyView]:
     """For a tenant whose owner lost theirs. The `secret` is shown in this answer and never again."""
     minted = request.context.services.identity.mint(tenant_id)
-    reply = await _change(request, tenant_id, lambda work: service.issue_owner_key(work, minted), status=201)
+    reply = await change_as_operator(
+        request, tenant_id, lambda work: service.issue_owner_key(work, minted), status=201
+    )
     return revealed(reply, NewApiKeyView, lambda view: msgspec.structs.replace(view, secret=minted.token))
 
 
@@ -131,14 +133,14 @@ async def _answer(
     return answer_reply(request, answer)
 
 
-async def _change(
+async def change_as_operator(
     request: ApiRequest,
     tenant_id: UUID,
     command: Callable[[UnitOfWork], Awaitable[Any]],
     status: int = 200,
 ) -> Reply[Any]:
     require_operator(request)
-    row = await _existing(request, tenant_id)
+    row = await existing_tenant(request, tenant_id)
     facts = TenantFacts(
         id=row.id, slug=row.slug, name=row.name, state=row.state, base_currency=row.base_currency,
         country=row.country, time_zone=row.time_zone, settings=row.settings, database=row.database,
@@ -146,7 +148,7 @@ async def _change(
     return await _answer(request, facts, command, status)
 
 
-async def _existing(request: ApiRequest, tenant_id: UUID) -> TenantRow:
+async def existing_tenant(request: ApiRequest, tenant_id: UUID) -> TenantRow:
     wanted = ONE_OF_ALL_TENANTS(one=tenant_id)
     found, placed = await request.platform.ask(wanted, PLACEMENT_OF(one=tenant_id))
     if not found and placed and placed[0][0] != MAIN:

@@ -16,7 +16,7 @@ from tests.services import Services
 #: What the platform role may see across tenants, and nothing else.
 CROSSED = {
     "tenants", "events", "outbox", "jobs", "idempotency_keys", "reservations", "configuration_entries",
-    "configuration_changes", "placements", "saga_runs",
+    "configuration_changes", "placements", "saga_runs", "usage_months", "tenant_quotas",
 }  # fmt: skip
 #: Written once: the application may add rows, never change or remove them.
 HISTORY = {
@@ -24,7 +24,7 @@ HISTORY = {
     "invoice_reminders", "number_voids", "goods_receipts", "goods_receipt_lines", "supplier_bill_lines",
     "stock_adjustments", "stock_adjustment_lines", "sales_returns", "sales_return_lines",
     "cost_corrections", "cost_correction_lines", "configuration_changes", "placements",
-    "intercompany_sales",
+    "intercompany_sales", "plan_quotas",
 }  # fmt: skip
 #: Unique across tenants on purpose: only the operator creates tenants, and sees all of their slugs.
 GLOBAL_UNIQUE = {"tenants_slug_key", "placements_slug_key"}

@@ -1,4 +1,4 @@
-"""A TCP relay in front of a server, which a test can sever: connections break, new ones are refused."""
+"""A TCP relay in front of a server, which a test can sever (connections break, new ones are refused) or silence."""
 
 import asyncio
 import contextlib
@@ -16,6 +16,8 @@ class Severed:
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
         self._listening = 0
+        self._speaks = asyncio.Event()
+        self._speaks.set()
 
     @property
     def url(self) -> str:
@@ -33,16 +35,24 @@ class Severed:
             writer.transport.abort()
         self._open.clear()
 
+    def silence(self) -> None:
+        """A black hole: connections open and stay, nothing comes through any more."""
+        self._speaks.clear()
+
+    def speak(self) -> None:
+        self._speaks.set()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             upstream, onward = await asyncio.open_connection(self._host, self._port)
             self._open |= {writer, onward}
-            await asyncio.gather(_carry(reader, onward), _carry(upstream, writer))
+            await asyncio.gather(_carry(reader, onward, self._speaks), _carry(upstream, writer, self._speaks))
 
 
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, speaks: asyncio.Event) -> None:
     with contextlib.suppress(OSError):
         while data := await reader.read(65_536):
+            await speaks.wait()
             writer.write(data)
             await writer.drain()
     writer.close()

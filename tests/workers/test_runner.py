@@ -13,6 +13,8 @@ from fleet.metrics import jobs_total
 from fleet.scope import current_scope
 from fleet.tracing import configure_tracing
 from tenancy.database import TenantDatabase
+from tenancy.metering import Metering
+from tenancy.placement import Platforms
 from tenancy.platform import PlatformDatabase
 from tests.services import Services
 from tests.workers.conftest import Enqueue, Newcomer, Tables, feeding
@@ -38,10 +40,11 @@ class Machine:
         self.heart = Heart(platform, lease=SETTINGS.job_lease, interval=SETTINGS.job_heartbeat)
         self._platform = platform
         self._database = database
+        self.metering = Metering(Platforms(platform, {}))
 
     def runner(self, *kinds: JobKind) -> Runner:
         known = PROBES | by_name(kinds)
-        return Runner(self._platform, self._database, self.heart, known, SETTINGS)
+        return Runner(self._platform, self._database, self.heart, known, SETTINGS, self.metering)
 
 
 @pytest.fixture

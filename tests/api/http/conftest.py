@@ -32,6 +32,7 @@ from tenancy.database import TenantDatabase
 from tenancy.identity import Identity
 from tenancy.key_usage import KeyUsage
 from tenancy.locks import LockService
+from tenancy.metering import Metering
 from tenancy.placement import Platforms
 from tenancy.platform import PlatformDatabase
 from tenancy.reads import TenantReads
@@ -152,6 +153,7 @@ async def rig(services: Services) -> AsyncIterator[Rig]:
             dead_after=20.0,
         ),
         usage=KeyUsage(primary),
+        metering=Metering(Platforms(platform, {})),
     )
     built = Rig(http_services, None, services.operator_key)  # type: ignore[arg-type]
     yield Rig(http_services, built.build(), services.operator_key)

@@ -17,6 +17,7 @@ from opentelemetry.trace import SpanKind
 from db.errors import DomainError
 from erp.http.entry import Limits
 from erp.http.gate import Gate, is_public
+from erp.http.ranks import Rank
 from fleet.metrics import render
 from fleet.tracing import configure_tracing
 from tests.api.http.conftest import ROOMY, Rig, Tenant, client_of
@@ -204,11 +205,11 @@ async def test_probes_are_never_limited(rig: Rig) -> None:
 
 async def test_an_instance_that_is_full_says_so_at_once_and_recovers(rig: Rig, tenant: Tenant) -> None:
     gate = rig.build(concurrency=1, queue=0)
-    await gate.turns.enter(writing=True)
+    await gate.turns.enter(Rank.WRITE)
     refused = await call(gate, "GET", "/v1/notes", token=tenant.owner)
     assert (refused.status, refused.code, refused.headers["retry-after"]) == (503, "overloaded", "1")
     assert (await call(gate, "GET", "/health/ready")).status == 200
-    gate.turns.leave()
+    gate.turns.leave(Rank.WRITE)
     assert (await call(gate, "GET", "/v1/notes", token=tenant.owner)).status == 200
 
 

@@ -1,0 +1,109 @@
+"""Quotas on rows: exact among rivals, in the transaction that creates, whatever way the rows come in."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import httpx
+import psycopg
+
+from tests.api.whole.conftest import Newcomer, Tenant
+from tests.limits.conftest import set_quotas
+from tests.services import Services
+
+
+async def create(tenant: Tenant, resource: str, number: int) -> httpx.Response:
+    body: dict[str, Any] = {"code": f"C{number}", "name": f"Number {number}"}
+    if resource == "parties":
+        body["is_customer"] = True
+    return await tenant.client.post(f"/v1/{resource}", json=body, headers={"Idempotency-Key": uuid.uuid4().hex})
+
+
+async def counted(tenant: Tenant) -> Any:
+    return (await tenant.get("/v1/usage"))["counted"]
+
+
+def stored(services: Services, tenant: Tenant, table: str) -> int:
+    with psycopg.connect(services.superuser_url) as connection:
+        row = connection.execute(f"SELECT count(*) FROM {table} WHERE tenant_id = %s", (tenant.id,)).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def test_rivals_fill_a_quota_to_the_last_row_and_no_further(
+    operator: httpx.AsyncClient, tenant: Tenant, services: Services
+) -> None:
+    await set_quotas(operator, tenant, products=7)
+    replies = await asyncio.gather(*(create(tenant, "products", number) for number in range(24)))
+    assert sorted(reply.status_code for reply in replies) == [201] * 7 + [409] * 17
+    problem = next(reply.json() for reply in replies if reply.status_code == 409)
+    assert (problem["code"], problem["quota"]) == ("quota-exceeded", "products")
+    assert stored(services, tenant, "products") == (await counted(tenant))["products"] == 7
+
+
+async def test_without_waiting_for_each_other_rivals_would_pass_it(
+    operator: httpx.AsyncClient, newcomer: Newcomer, services: Services
+) -> None:
+    """The planted bug of the test above."""
+    tenant = await newcomer()
+    await set_quotas(operator, tenant, products=7)
+    with psycopg.connect(services.owner_url, autocommit=True) as connection:
+        [source] = connection.execute("SELECT pg_get_functiondef('count_added'::regproc)").fetchone() or ("",)
+        waits = "PERFORM pg_advisory_xact_lock(hashtextextended(counted || added.tenant_id, 0));"
+        assert waits in source
+        broken = source.replace(waits, "").replace("ORDER BY stripe FOR UPDATE", "")
+        counts = "INSERT INTO row_counts"  # what it found free is taken a moment later
+        connection.execute(broken.replace(counts, f"PERFORM pg_sleep(0.2); {counts}"))
+        try:
+            replies = await asyncio.gather(*(create(tenant, "products", number) for number in range(24)))
+        finally:
+            connection.execute(source)
+    assert sum(reply.status_code == 201 for reply in replies) > 7
+
+
+async def test_far_from_its_quota_a_tenant_does_not_wait_for_itself(
+    operator: httpx.AsyncClient, newcomer: Newcomer, services: Services
+) -> None:
+    tenant = await newcomer()
+    await set_quotas(operator, tenant, parties=1_000_000)
+    replies = await asyncio.gather(*(create(tenant, "parties", number) for number in range(24)))
+    assert {reply.status_code for reply in replies} == {201}
+    assert (await counted(tenant))["parties"] == stored(services, tenant, "parties")
+    with psycopg.connect(services.superuser_url) as connection:
+        sql = "SELECT count(*) FROM row_counts WHERE tenant_id = %s AND kind = 'parties'"
+        [stripes] = connection.execute(sql, (tenant.id,)).fetchone() or (0,)
+    assert stripes > 1
+
+
+async def test_a_batch_over_the_quota_leaves_nothing(operator: httpx.AsyncClient, tenant: Tenant) -> None:
+    before = (await counted(tenant))["parties"]
+    await set_quotas(operator, tenant, parties=before + 2)
+    operations = [
+        {"op": "parties.create", "data": {"code": f"B{n}", "name": "In a batch", "is_customer": True}}
+        for n in range(3)
+    ]
+    problem = await tenant.post("/v1/batch", {"operations": operations}, 409)
+    assert (problem["code"], problem["pointer"]) == ("quota-exceeded", "/operations/2")
+    assert (await counted(tenant))["parties"] == before
+    await tenant.post("/v1/batch", {"operations": operations[:2]}, 200)
+
+
+async def test_a_refusal_is_kept_for_its_key_and_a_raised_quota_is_for_new_ones(
+    operator: httpx.AsyncClient, tenant: Tenant
+) -> None:
+    await set_quotas(operator, tenant, products=0)
+    body = {"code": "P", "name": "Product"}
+    await tenant.post("/v1/products", body, 409, key="the-key-that-is-kept")
+    await set_quotas(operator, tenant, products=1)
+    assert (await tenant.post("/v1/products", body, 409, key="the-key-that-is-kept"))["code"] == "quota-exceeded"
+    await tenant.post("/v1/products", body, 201, key="another-key-of-mine")
+
+
+async def test_keys_that_ended_do_not_count(operator: httpx.AsyncClient, tenant: Tenant) -> None:
+    await set_quotas(operator, tenant, api_keys=2)
+    second = await tenant.post("/v1/api-keys", {"name": "Second", "role": "auditor"}, 201)
+    third = {"name": "Third", "role": "auditor"}
+    assert (await tenant.post("/v1/api-keys", third, 409))["quota"] == "api_keys"
+    await tenant.post(f"/v1/api-keys/{second['id']}/revoke", None, 200)
+    await tenant.post("/v1/api-keys", third, 201)
+    assert (await counted(tenant))["api_keys"] == 2
