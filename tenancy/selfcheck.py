@@ -10,6 +10,7 @@ from db.statement import Bound
 #: Tables that hold no tenant's rows; every other table must carry `tenant_id` and a policy.
 PLATFORM_TABLES = frozenset(
     {"alembic_version", "leases", "cron_runs", "prepared_statements", "configuration_head", "two_phase_decisions"}
+    | {"event_consumers"}
 )
 
 _FENCE = "tenant_id = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid"

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from db.identifiers import new_id
 from erp.accounting.posting import PeriodRow, Posting
 from erp.inventory.corrections import Correction
 from erp.inventory.errors import CostUnknown, Shortage, insufficient
-from erp.inventory.events import tell_if_low
+from erp.inventory.events import level_change, tell_if_low
 from erp.inventory.hindsight import Effect, Holding, before, effects_of, share
 from erp.inventory.repository import ADD_MOVES, MOVE_COSTS, MOVE_LEVELS, CostRow, LaterRow, LevelRow, SinceRow
 from erp.kernel.money import EXACT, round_money
@@ -277,13 +277,23 @@ class Stock:
             ),
         )  # fmt: skip
 
-    def save_levels(self, work: UnitOfWork) -> None:
-        """Queue only the quantities: for reserving and releasing. Tells of levels that fell below reorder."""
-        changed = [
+    def level_facts(self) -> list[dict[str, Any]]:
+        """What the command did to each level and the version that made, for the one event that tells of it.
+
+        Every command that saves levels publishes them once; levels are rebuilt from that (`erp.eventstore`).
+        """
+        return [level_change(level.row, level.on_hand, level.reserved) for level in self._changed()]
+
+    def _changed(self) -> list[_Level]:
+        return [
             level
             for level in self._levels.values()
             if level.on_hand != level.row.on_hand or level.reserved != level.row.reserved
         ]
+
+    def save_levels(self, work: UnitOfWork) -> None:
+        """Queue only the quantities: for reserving and releasing. Tells of levels that fell below reorder."""
+        changed = self._changed()
         if not changed:
             return
         work.save(
