@@ -80,6 +80,7 @@ events = Table(
     Column("traceparent", Text),
     Column("occurred_at", DateTime(timezone=True)),
     Column("schema_version", Integer),
+    Column("xid", Text),  # xid8: the transaction that wrote it
 )  # fmt: skip
 
 audit_entries = Table(

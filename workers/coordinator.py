@@ -29,6 +29,7 @@ from fleet.metrics import build_info, unwatch_pool, watch_pool
 from fleet.tracing import configure_tracing
 from tenancy.platform import PlatformDatabase
 from workers.broker import JobBroker
+from workers.bus_members import Buses
 from workers.cache_repair import CacheRepair
 from workers.dispatch import Dispatcher
 from workers.gauges import Gauges
@@ -38,6 +39,7 @@ from workers.recovery import InDoubt
 from workers.relay import Relay
 from workers.schedule import TASKS, Schedule, Task
 from workers.settings import WorkerSettings, load_worker_settings
+from workers.settling import Settler
 
 log = get_logger("workers.coordinator")
 
@@ -64,7 +66,9 @@ class Coordinator:
         database: str = MAIN,
         *,
         repair: CacheRepair,
+        settler: Settler | None = None,
     ) -> None:
+        self._name, self._settler = database, settler
         self._tasks = tasks
         self._repair = repair
         self._in_doubt = in_doubt
@@ -101,6 +105,8 @@ class Coordinator:
         finally:
             await _stop(loops, tasks, over, patience=_PATIENCE if self._lease.held else 0.0)
             self._gauges.forget()
+            if self._settler is not None:
+                self._settler.forget()
             if self._in_doubt is not None:
                 self._in_doubt.forget()
             if self._lease.held:
@@ -128,7 +134,7 @@ class Coordinator:
         dispatching = Loop("dispatch", self._dispatcher.enqueue, settings.dispatch_poll, busy=_BUSY)
         relay = Relay(
             self._platform, self._redis, batch=settings.relay_batch, stream_length=settings.stream_length,
-            on_jobs=dispatching.wake.set, published=self._repair.ended,
+            on_jobs=dispatching.wake.set, published=self._repair.ended, database=self._name,
         )  # fmt: skip
 
         async def publish() -> bool:
@@ -148,6 +154,8 @@ class Coordinator:
             Loop("schedule", tick, 1.0),
             Loop("gauges", self._gauges.measure, settings.gauges_poll),
         ]
+        if self._settler is not None:
+            loops.append(Loop("settle", self._settler.settle, settings.settle_poll, busy=_BUSY))
         if self._in_doubt is not None:
             loops.append(Loop("two-phase", self._in_doubt.resolve, settings.two_phase_poll))
         return loops
@@ -176,6 +184,10 @@ class PlacedCoordinators:
     def platforms(self) -> tuple[PlatformDatabase, ...]:
         return tuple(self._platforms.values())
 
+    @property
+    def named(self) -> dict[str, PlatformDatabase]:
+        return self._platforms
+
     async def open(self) -> None:
         for pool in self.pools.values():
             await pool.open()
@@ -186,13 +198,14 @@ class PlacedCoordinators:
             unwatch_pool(pool.name)
             await pool.close()
 
-    def runs(self, tasks: tuple[Task, ...], ending: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
+    def runs(self, tasks: tuple[Task, ...], ending: asyncio.Event, buses: Buses) -> list[Coroutine[Any, Any, None]]:
         settings = self._worker_settings
         return [
             Coordinator(
                 platform, self._redis, self._broker,
                 Lease(platform, LEAD, self._holder, ttl=settings.lease_ttl, told=False),
                 settings, tasks, gauges=Gauges(), database=name, repair=self._repair,
+                settler=buses.settler(name),
             ).run(ending)
             for name, platform in self._platforms.items()
         ]  # fmt: skip
@@ -254,13 +267,19 @@ async def coordinate(
     use(watch.configuration)
     await watch.start()
     gauges = Gauges(platform, *placed.platforms)
-    first = Coordinator(platform, redis, broker, lease, worker_settings, tasks, in_doubt, gauges, repair=repair)
+    buses = Buses(settings, worker_settings, {MAIN: platform, **placed.named}, holder)
+    await buses.open()
+    first = Coordinator(
+        platform, redis, broker, lease, worker_settings, tasks, in_doubt, gauges, repair=repair,
+        settler=buses.settler(MAIN),
+    )  # fmt: skip
     readiness.start()
     try:
-        await asyncio.gather(first.run(ending), *placed.runs(tasks, ending))
+        await asyncio.gather(first.run(ending), *placed.runs(tasks, ending, buses), *buses.runs(ending))
     finally:
         retire(watch.configuration)
         await watch.close()
+        await buses.close()
         await placed.close()
         await two_phase.close()
         readiness.drain()

@@ -16,8 +16,6 @@ CREATE TABLE event_consumers (
     name        text PRIMARY KEY,
     xid         xid8 NOT NULL,
     position    bigint NOT NULL DEFAULT 0,
-    -- Where the consumer began: what tenants wrote before, it has not seen unless it was built from their history.
-    began       xid8 NOT NULL,
     settled_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT event_consumers_name_check CHECK (name ~ '^[a-z][a-z-]{0,62}$'),
     CONSTRAINT event_consumers_position_check CHECK (position >= 0)
