@@ -30,6 +30,7 @@ from erp.operations import cache_routes, configuration_routes, locks_routes, two
 from erp.parties import routes as parties
 from erp.payments import routes as payments
 from erp.pricing import routes as pricing
+from erp.projections import routes as projections
 from erp.purchasing import routes as purchasing
 from erp.reporting import routes as reporting
 from erp.runtime import Runtime, build_runtime
@@ -56,7 +57,7 @@ VERSION: Final = package_version("erp-backend")
 SLICES: Final = (
     tenants, parties, catalog, pricing, accounting, inventory, invoicing, payments, sales, purchasing,
     intercompany, jobs, imports, reporting, audit, configuration_routes, cache_routes, locks_routes,
-    two_phase_routes, fulfilment, eventstore,
+    two_phase_routes, fulfilment, eventstore, projections,
 )  # fmt: skip
 COMMANDS: Final[tuple[Command, ...]] = tuple(command for module in SLICES for command in module.COMMANDS)
 

@@ -8,6 +8,7 @@ from erp.exchange.demo.commands import demo
 from erp.operations.configuration_cli import config
 from erp.operations.payments_cli import payments
 from erp.operations.two_phase_cli import two_phase
+from erp.projections.cli import events, projections
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The ERP backend on this machine.")
 app.add_typer(fleet)
@@ -15,6 +16,8 @@ app.add_typer(imports, name="import")
 app.add_typer(config, name="config")
 app.add_typer(two_phase, name="two-phase")
 app.add_typer(payments, name="payments")
+app.add_typer(events, name="events")
+app.add_typer(projections, name="projections")
 app.command()(demo)
 
 

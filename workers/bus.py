@@ -22,8 +22,6 @@ from workers.delivery import Delivery
 from workers.relay import STREAM
 from workers.settings import WorkerSettings
 
-#: Milliseconds an idle member waits inside Redis for the next entry.
-_WAIT = 500
 #: Seconds between looks for entries of members that are gone.
 _CLAIMING = 5.0
 
@@ -57,7 +55,8 @@ class Member:
         try:
             entries = await self._abandoned() or await self._next()
         except ResponseError as error:
-            if not str(error).startswith("NOGROUP"):
+            # Gone before it was asked, or while it waited.
+            if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
                 raise
             await self._begin()
             return True
@@ -76,7 +75,7 @@ class Member:
 
     async def _next(self) -> Entries:
         found = await self._redis.xreadgroup(
-            self._consumer.name, self._name, {self._stream: ">"}, count=self._settings.bus_batch, block=_WAIT
+            self._consumer.name, self._name, {self._stream: ">"}, count=self._settings.bus_batch, block=self._settings.bus_wait_ms
         )
         return found[0][1] if found else []
 

@@ -44,6 +44,8 @@ class WorkerSettings:
     #: How often what the stream has not delivered is looked for in PostgreSQL, per consumer; how many events at once.
     settle_poll: float = 1.0
     bus_batch: int = 200
+    #: How long an idle consumer waits inside Redis before it asks anew; an entry ends the wait at once.
+    bus_wait_ms: int = 500
     #: After so long an entry that a consumer's process took and did not acknowledge is another's.
     bus_claim_ms: int = 10_000
     #: Attempts before an event is a dead letter, and the pause after the first (it doubles).

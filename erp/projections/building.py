@@ -90,6 +90,9 @@ async def switch(work: UnitOfWork, consumer: Consumer, generation: int) -> bool:
 
 async def purge(work: UnitOfWork, consumer: Consumer, generation: int) -> bool:
     """Drop some rows of a retired generation, at the end itself. True when there is more."""
+    [rows] = await work.load(LOCK_GENERATION(consumer=consumer.name, generation=generation))
+    if not rows or rows[0].state != "retired":
+        return False
     named = {"generation": generation, "at_most": _PURGE}
     dropped = await work.load(
         *(PURGES[table](**named) for table in consumer.tables), DROP_RECEIPTS_OF(consumer=consumer.name, **named)

@@ -20,7 +20,7 @@ from workers.relay import Relay
 from workers.settings import WorkerSettings
 from workers.settling import Settler
 
-BRISK = WorkerSettings(bus_claim_ms=200, bus_attempts=2, bus_backoff=0.05)
+BRISK = WorkerSettings(bus_claim_ms=200, bus_wait_ms=10, bus_attempts=2, bus_backoff=0.05)
 
 
 def of(tenant: Tenant) -> Caller:

@@ -1,9 +1,17 @@
 """Handlers of jobs, one module a slice."""
 
-from workers.actors import accounting, events, fulfilment, imports, inventory, invoicing
+from workers.actors import accounting, events, fulfilment, imports, inventory, invoicing, projections
 from workers.kinds import JobKind, by_name
 
 #: Every kind of job this build knows.
 KINDS: dict[str, JobKind] = by_name(
-    [*inventory.JOBS, *invoicing.JOBS, *accounting.JOBS, *imports.JOBS, *fulfilment.JOBS, *events.JOBS]
+    [
+        *inventory.JOBS,
+        *invoicing.JOBS,
+        *accounting.JOBS,
+        *imports.JOBS,
+        *fulfilment.JOBS,
+        *events.JOBS,
+        *projections.JOBS,
+    ]
 )
