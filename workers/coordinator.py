@@ -234,6 +234,16 @@ async def _stop(
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def _platform_pool(settings: Settings) -> Pool:
+    pool = Pool(
+        settings.platform_url, name="platform", size=6, wait=settings.pool_wait,
+        prepared=settings.prepared_statements, application=settings.instance,
+    )  # fmt: skip
+    await pool.open()
+    watch_pool(pool.name, pool.stats)
+    return pool
+
+
 async def coordinate(
     settings: Settings, worker_settings: WorkerSettings, ending: asyncio.Event, tasks: tuple[Task, ...] = TASKS
 ) -> None:
@@ -245,12 +255,7 @@ async def coordinate(
     )
     build_info.at("", settings.role).set(1)
     tracing = configure_tracing(settings.otlp_endpoint, f"erp-{settings.role}", settings.instance)
-    pool = Pool(
-        settings.platform_url, name="platform", size=6, wait=settings.pool_wait,
-        prepared=settings.prepared_statements, application=settings.instance,
-    )  # fmt: skip
-    await pool.open()
-    watch_pool(pool.name, pool.stats)
+    pool = await _platform_pool(settings)
     redis = connect(settings.redis_queue_url, timeout=2.0)
     platform = PlatformDatabase(pool)
     # A name of its own for every start: a process that comes back is not the one that was killed.

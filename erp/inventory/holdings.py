@@ -278,18 +278,11 @@ class Stock:
         )  # fmt: skip
 
     def level_facts(self) -> list[dict[str, Any]]:
-        """What the command did to each level and the version that made, for the one event that tells of it.
-
-        Every command that saves levels publishes them once; levels are rebuilt from that (`erp.eventstore`).
-        """
+        """What became of each level, for the one event of the command: levels are rebuilt from it (`eventstore`)."""
         return [level_change(level.row, level.on_hand, level.reserved) for level in self._changed()]
 
     def _changed(self) -> list[_Level]:
-        return [
-            level
-            for level in self._levels.values()
-            if level.on_hand != level.row.on_hand or level.reserved != level.row.reserved
-        ]
+        return [one for one in self._levels.values() if (one.on_hand, one.reserved) != one.row[3:5]]
 
     def save_levels(self, work: UnitOfWork) -> None:
         """Queue only the quantities: for reserving and releasing. Tells of levels that fell below reorder."""

@@ -16,7 +16,7 @@ from tests.services import Services
 #: What the platform role may see across tenants, and nothing else.
 CROSSED = {
     "tenants", "events", "outbox", "jobs", "idempotency_keys", "reservations", "configuration_entries",
-    "configuration_changes", "placements", "saga_runs",
+    "configuration_changes", "placements", "saga_runs", "event_generations", "event_receipts", "event_failures",
 }  # fmt: skip
 #: Written once: the application may add rows, never change or remove them.
 HISTORY = {

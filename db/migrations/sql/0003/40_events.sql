@@ -148,6 +148,27 @@ CREATE TABLE receivables (
 );
 CREATE INDEX receivables_by_party ON receivables (tenant_id, generation, party_id, due_date);
 
+-- NaN and infinity would turn every sum into themselves.
+ALTER TABLE sales_by_day ADD CONSTRAINT sales_by_day_finite CHECK (
+    net > '-Infinity' AND net < 'Infinity'
+    AND tax > '-Infinity' AND tax < 'Infinity'
+    AND gross > '-Infinity' AND gross < 'Infinity');
+ALTER TABLE sales_by_product ADD CONSTRAINT sales_by_product_finite CHECK (
+    quantity > '-Infinity' AND quantity < 'Infinity'
+    AND net > '-Infinity' AND net < 'Infinity');
+ALTER TABLE sales_by_customer ADD CONSTRAINT sales_by_customer_finite CHECK (
+    net > '-Infinity' AND net < 'Infinity'
+    AND tax > '-Infinity' AND tax < 'Infinity'
+    AND gross > '-Infinity' AND gross < 'Infinity');
+ALTER TABLE stock_movements_by_day ADD CONSTRAINT stock_movements_by_day_finite CHECK (
+    received > '-Infinity' AND received < 'Infinity'
+    AND delivered > '-Infinity' AND delivered < 'Infinity'
+    AND returned > '-Infinity' AND returned < 'Infinity'
+    AND adjusted > '-Infinity' AND adjusted < 'Infinity'
+    AND value > '-Infinity' AND value < 'Infinity');
+ALTER TABLE receivables ADD CONSTRAINT receivables_finite CHECK (
+    open_amount > '-Infinity' AND open_amount < 'Infinity');
+
 GRANT SELECT, INSERT, UPDATE ON event_consumers TO erp_platform;
 -- To lock the row while a generation begins; what it confirms is the platform's to say.
 GRANT SELECT, UPDATE (settled_at) ON event_consumers TO erp_app;
