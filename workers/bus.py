@@ -75,12 +75,9 @@ class Member:
 
     async def _next(self) -> Entries:
         found = await self._redis.xreadgroup(
-            self._consumer.name,
-            self._name,
-            {self._stream: ">"},
-            count=self._settings.bus_batch,
+            self._consumer.name, self._name, {self._stream: ">"}, count=self._settings.bus_batch,
             block=self._settings.bus_wait_ms,
-        )
+        )  # fmt: skip
         return found[0][1] if found else []
 
     async def _abandoned(self) -> Entries:

@@ -56,10 +56,12 @@ class Buses:
     def settler(self, database: str) -> Settler:
         return Settler(self._deliveries[database], CONSUMERS.values())
 
-    async def open(self) -> None:
+    async def opened(self) -> "Buses":
+        """Itself, connected."""
         for pool in self._pools.values():
             await pool.open()
             watch_pool(pool.name, pool.stats)
+        return self
 
     async def close(self) -> None:
         await self._redis.aclose()

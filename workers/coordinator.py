@@ -272,8 +272,7 @@ async def coordinate(
     use(watch.configuration)
     await watch.start()
     gauges = Gauges(platform, *placed.platforms)
-    buses = Buses(settings, worker_settings, {MAIN: platform, **placed.named}, holder)
-    await buses.open()
+    buses = await Buses(settings, worker_settings, {MAIN: platform, **placed.named}, holder).opened()
     first = Coordinator(
         platform, redis, broker, lease, worker_settings, tasks, in_doubt, gauges, repair=repair,
         settler=buses.settler(MAIN),

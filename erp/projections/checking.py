@@ -16,10 +16,10 @@ async def check_projections(database: TenantDatabase, caller: Caller) -> Finding
                 caller, STATE(consumer=consumer.name), COUNTS[table](), check()
             )
             if state.complete is False:
-                found = found.plus(Findings(count[0], incomplete=1))
+                found = found.plus(Findings(count, incomplete=1))
                 continue
             first = None
             if rows:
                 first = Difference(table, rows[0].key, "row", rows[0].stored, rows[0].recomputed)
-            found = found.plus(Findings(count[0], 0, len(rows), first))
+            found = found.plus(Findings(count, 0, len(rows), first))
     return found

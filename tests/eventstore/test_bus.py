@@ -12,6 +12,7 @@ import pytest
 
 from erp.projections import applying
 from erp.projections.building import purge, read_history, switch
+from erp.projections.checking import check_projections
 from erp.projections.consumers import CONSUMERS
 from erp.projections.definition import Consumer
 from erp.projections.repository import ADD_RECEIPTS, ENSURE_GENERATION
@@ -91,6 +92,12 @@ async def test_reports_show_the_read_models_and_how_old_they_may_be(
     await shop.pay(sale)
     await ride.follow()
     await ride.settle(tables)
+    found = await check_projections(ride.database, of(tenant))
+    assert (found.checked, found.incomplete, found.differing) == (5, 0, 0), found.first
+    tables.rows("UPDATE receivables SET open_amount = 1 WHERE tenant_id = %(id)s", id=tenant.id)
+    spoilt = await check_projections(ride.database, of(tenant))
+    assert (spoilt.differing, spoilt.first and spoilt.first.aggregate_type) == (1, "receivables")
+    tables.rows("UPDATE receivables SET open_amount = 30 WHERE tenant_id = %(id)s", id=tenant.id)
     [day] = (await tenant.get("/v1/reports/sales-by-day"))["data"]
     assert (day["documents"], day["net"], day["gross"]) == (2, "50.00", "50.00")
     [product] = (await tenant.get("/v1/reports/sales-by-product", product_id=shop.product["id"]))["data"]
