@@ -1,6 +1,6 @@
 """Reading events and verifications in pages."""
 
-from sqlalchemy import Text, Uuid, bindparam, select
+from sqlalchemy import Uuid, bindparam, select
 
 from db.statement import TENANT, Statement
 from erp.eventstore.folding import StreamEvent
@@ -20,12 +20,9 @@ EVENTS: Listing[StreamEvent] = Listing(
     default="position",
     filters={"position": span(events.c.position), "type": in_(events.c.type)},
 )
-#: One stream; its kind and id come from the path.
+#: One stream; its id comes from the path.
 STREAM_EVENTS: Listing[StreamEvent] = Listing(
-    select=_all.where(
-        events.c.aggregate_id == bindparam("aggregate_id", type_=Uuid),
-        events.c.aggregate_type == bindparam("aggregate_type", type_=Text),
-    ),
+    select=_all.where(events.c.aggregate_id == bindparam("aggregate_id", type_=Uuid)),
     row=StreamEvent,
     key=events.c.event_id,
     sorts={"version": events.c.version},

@@ -11,7 +11,7 @@ from erp.eventstore.errors import CannotRebuild
 from erp.eventstore.folding import Until
 from erp.eventstore.queries import EVENTS, STREAM_EVENTS, VERIFICATION, VERIFICATIONS
 from erp.eventstore.rebuilding import Recipe, level_recipe, order_recipe
-from erp.eventstore.repository import LEVEL
+from erp.eventstore.repository import LEVEL, STREAM_VERSION
 from erp.eventstore.schemas import (
     AppendedView,
     AppendInput,
@@ -49,43 +49,45 @@ async def append_event(request: ApiRequest, data: AppendInput) -> Reply[Appended
     return await perform(request, APPEND, data)
 
 
-@get("/streams/{stream_type:str}/{stream_id:uuid}/events", summary="Read a stream", opt={"listing": STREAM_EVENTS})
-async def list_stream(request: ApiRequest, stream_type: str, stream_id: UUID) -> Reply[Page[EventView]]:
-    """The events of one aggregate in the order of their versions."""
-    page: Reply[Any] = await list_page(
-        request, _READ, STREAM_EVENTS, event_view, aggregate_type=stream_type, aggregate_id=stream_id
-    )
+@get("/streams/{stream_id:uuid}/events", summary="Read a stream", opt={"listing": STREAM_EVENTS})
+async def list_stream(request: ApiRequest, stream_id: UUID) -> Reply[Page[EventView]]:
+    """The events of one aggregate in the order of their versions; its id is the stream's."""
+    request.caller.require(_READ)
+    [found] = await read_rows(request, STREAM_VERSION(aggregate_id=stream_id))
+    if not found:
+        raise NotFound(stream_id=str(stream_id))
+    page: Reply[Any] = await list_page(request, _READ, STREAM_EVENTS, event_view, aggregate_id=stream_id)
     return page
 
 
-@get("/streams/{stream_type:str}/{stream_id:uuid}/state", summary="Rebuild a state from events")
+@get("/streams/{stream_id:uuid}/state", summary="Rebuild a state from events")
 async def rebuild_state(
-    request: ApiRequest, stream_type: str, stream_id: UUID, version: int | None = None, time: datetime | None = None
+    request: ApiRequest, stream_id: UUID, version: int | None = None, time: datetime | None = None
 ) -> Reply[RebuiltView]:
-    """A `sales_order` or `stock_level` as it was at a version or a time; without either as it is now, compared with
-    what is stored."""
+    """A sales order or stock level as it was at a version or a time; without either as it is now, compared with what
+    is stored."""
     if version is not None and time is not None:
         raise Invalid("Ask for a version or a time, not both.", pointer="time", source="query")
     if time is not None and time.tzinfo is None:
         raise Invalid("A time has a zone: `2026-03-31T12:00:00Z`.", pointer="time", source="query")
-    statements, rebuild = await _recipe(request, stream_type, stream_id, Until(version, time))
+    stream_type, (statements, rebuild) = await _recipe(request, stream_id, Until(version, time))
     rebuilt = rebuild(await read_rows(request, *statements))
     return show(rebuilt_view(stream_type, stream_id, rebuilt.folded, rebuilt.stored))
 
 
-async def _recipe(request: ApiRequest, stream_type: str, stream_id: UUID, until: Until) -> Recipe:
-    """Raises Forbidden, CannotRebuild for kinds that are not folded, NotFound."""
-    [places] = await read(request, _READ, LEVEL(level_id=stream_id))
-    if stream_type == orders.AGGREGATE:
-        return order_recipe(stream_id, until)
-    if stream_type != levels.AGGREGATE:
-        raise CannotRebuild(
-            f"Streams of kind `{stream_type[:60]}` are read, not rebuilt.",
-            rebuilt=[orders.AGGREGATE, levels.AGGREGATE],
-        )  # fmt: skip
-    if not places:
+async def _recipe(request: ApiRequest, stream_id: UUID, until: Until) -> tuple[str, Recipe]:
+    """What the id is of. Raises Forbidden, CannotRebuild for kinds that are not folded, NotFound."""
+    places, found = await read(request, _READ, LEVEL(level_id=stream_id), STREAM_VERSION(aggregate_id=stream_id))
+    if places:
+        return levels.AGGREGATE, level_recipe(places[0], until)
+    if not found:
         raise NotFound(stream_id=str(stream_id))
-    return level_recipe(places[0], until)
+    [(_, kind)] = found
+    if kind != orders.AGGREGATE:
+        raise CannotRebuild(
+            f"Streams of kind `{kind}` are read, not rebuilt.", rebuilt=[orders.AGGREGATE, levels.AGGREGATE]
+        )
+    return kind, order_recipe(stream_id, until)
 
 
 @post("/verifications", summary="Verify streams or read models", status_code=202)

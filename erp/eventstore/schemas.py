@@ -9,14 +9,14 @@ from msgspec import Meta, Struct
 OwnType = Annotated[
     str,
     Meta(
-        pattern=r"^x-[a-z][a-z0-9_-]{0,58}$", min_length=3, max_length=60,
+        pattern=r"^x-[a-z][a-z0-9_-]{0,58}$", min_length=3, max_length=60, examples=["x-parcel"],
         description="A kind of your own: begins with `x-`. The kinds of this service are written by its commands.",
     ),
 ]  # fmt: skip
 OwnEvent = Annotated[
     str,
     Meta(
-        pattern=r"^x-[a-z][a-z0-9_.-]{0,78}$", min_length=3, max_length=80,
+        pattern=r"^x-[a-z][a-z0-9_.-]{0,78}$", min_length=3, max_length=80, examples=["x-parcel.scanned"],
         description="What happened; begins with `x-`.",
     ),
 ]  # fmt: skip
