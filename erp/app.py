@@ -12,6 +12,7 @@ from db.statement import Bound
 from erp.accounting import routes as accounting
 from erp.audit import routes as audit
 from erp.catalog import routes as catalog
+from erp.eventstore import routes as eventstore
 from erp.exchange.imports import routes as imports
 from erp.fulfilment import routes as fulfilment
 from erp.http.assembly import assemble
@@ -40,6 +41,7 @@ from erp.operations import (
 from erp.parties import routes as parties
 from erp.payments import routes as payments
 from erp.pricing import routes as pricing
+from erp.projections import routes as projections
 from erp.purchasing import routes as purchasing
 from erp.reporting import routes as reporting
 from erp.runtime import Runtime, build_runtime
@@ -66,6 +68,7 @@ SLICES: Final = (
     tenants, parties, catalog, pricing, accounting, inventory, invoicing, payments, sales, purchasing,
     intercompany, jobs, job_operations, imports, reporting, audit, configuration_routes, cache_routes, locks_routes,
     two_phase_routes, fulfilment, instances_routes, leader_routes, features_routes, usage_routes, breaker_routes,
+    eventstore, projections,
 )  # fmt: skip
 COMMANDS: Final[tuple[Command, ...]] = tuple(command for module in SLICES for command in module.COMMANDS)
 

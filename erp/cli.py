@@ -11,6 +11,7 @@ from erp.operations.instances_cli import instances
 from erp.operations.leader_cli import leader
 from erp.operations.payments_cli import payments
 from erp.operations.two_phase_cli import two_phase
+from erp.projections.cli import events, projections
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The ERP backend on this machine.")
 app.add_typer(fleet)
@@ -21,6 +22,8 @@ app.add_typer(payments, name="payments")
 app.add_typer(instances, name="instances")
 app.add_typer(leader, name="leader")
 app.add_typer(features, name="features")
+app.add_typer(events, name="events")
+app.add_typer(projections, name="projections")
 app.command()(demo)
 
 

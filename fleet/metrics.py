@@ -35,6 +35,7 @@ _method = label("method", *METHODS)
 _queue = label("queue", *QUEUES)
 _kind = label("kind", limit=128)
 _lock_kind = label("kind", limit=32)
+_consumer = label("consumer", limit=32)
 
 # -- requests -------------------------------------------------------------------------------------
 
@@ -168,6 +169,20 @@ dead_jobs = gauge("dead_jobs", "Jobs in the failed-jobs table", _queue)
 outbox_unpublished = plain_gauge("outbox_unpublished", "Committed events the relay has not published")
 outbox_lag_seconds = plain_gauge("outbox_lag_seconds", "Age of the oldest unpublished event")
 outbox_published_total = plain_counter("outbox_published_total", "Events published, duplicates included")
+
+#: `outcome`: applied, repeated (had its effect already), failed (will be tried again), dead (waits for a decision).
+event_deliveries_total = counter(
+    "event_deliveries_total", "Events handed to consumers of the bus", _consumer,
+    label("outcome", "applied", "repeated", "failed", "dead"),
+)  # fmt: skip
+#: What a read model shows may be so much older than the tables.
+event_consumer_lag_seconds = gauge(
+    "event_consumer_lag_seconds", "Since the consumer last had confirmed everything committed by then", _consumer
+)
+event_dead_letters = gauge("event_dead_letters", "Events that wait for somebody's decision", _consumer)
+event_refed_total = counter(
+    "event_refed_total", "Events delivered from PostgreSQL because the stream had not", _consumer
+)
 
 # -- fleet ----------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ PLATFORM_TABLES = frozenset(
         "configuration_head",
         "two_phase_decisions",
         "plan_quotas",
+        "event_consumers",
     }
 )
 

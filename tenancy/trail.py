@@ -32,13 +32,17 @@ from tenancy.job_keys import MAX_ATTEMPTS
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A fact about one aggregate; `version` is the aggregate's version the fact made."""
+    """A fact about one aggregate; `version` is the aggregate's version the fact made.
+
+    `schema`: the form of `data`. Who reads events brings those of older forms up to the newest one.
+    """
 
     aggregate_type: str
     aggregate_id: UUID
     version: int
     type: str
     data: Mapping[str, Any] = field(default_factory=dict)
+    schema: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,8 @@ events = Table(
     Column("causation_id", Uuid),
     Column("traceparent", Text),
     Column("occurred_at", DateTime(timezone=True)),
+    Column("schema_version", Integer),
+    Column("xid", Text),  # xid8: the transaction that wrote it
 )  # fmt: skip
 
 audit_entries = Table(
@@ -106,10 +112,13 @@ idempotency_keys = Table(
     Column("created_at", DateTime(timezone=True)),
 )  # fmt: skip
 
-_event = rows_of(event_ids=Uuid, aggregate_types=Text, aggregate_ids=Uuid, versions=Integer, types=Text, datas=JSONB)
+_event = rows_of(
+    event_ids=Uuid, aggregate_types=Text, aggregate_ids=Uuid, versions=Integer, types=Text, datas=JSONB,
+    schemas=Integer,
+)  # fmt: skip
 _ADD_EVENTS = Statement(
     insert(events).from_select(
-        ["tenant_id", "event_id", "aggregate_type", "aggregate_id", "version", "type", "data",
+        ["tenant_id", "event_id", "aggregate_type", "aggregate_id", "version", "type", "data", "schema_version",
          "principal_id", "correlation_id", "causation_id", "traceparent", "occurred_at"],
         select(
             cast(TENANT, Uuid), *_event.c, cast(bindparam("principal_id"), Uuid),
@@ -182,6 +191,7 @@ def add_events(
         versions=[event.version for event in published],
         types=[event.type for event in published],
         datas=[Jsonb(event.data) for event in published],
+        schemas=[event.schema for event in published],
         principal_id=principal_id, correlation_id=correlation_id, causation_id=causation_id,
         traceparent=inject().get("traceparent"), occurred_at=at,
     )  # fmt: skip

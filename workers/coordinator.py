@@ -29,6 +29,7 @@ from fleet.metrics import build_info, unwatch_pool, watch_pool
 from fleet.tracing import configure_tracing
 from tenancy.platform import PlatformDatabase
 from workers.broker import JobBroker
+from workers.bus_members import Buses
 from workers.cache_repair import CacheRepair
 from workers.candidates import Candidates, first_of, nobody_waits
 from workers.dispatch import Dispatcher
@@ -40,6 +41,7 @@ from workers.relay import Relay
 from workers.roll_call import RollCall
 from workers.schedule import TASKS, Schedule, Task
 from workers.settings import WorkerSettings, load_worker_settings
+from workers.settling import Settler
 
 log = get_logger("workers.coordinator")
 
@@ -65,7 +67,9 @@ class Coordinator:
         database: str = MAIN,
         *,
         repair: CacheRepair,
+        settler: Settler | None = None,
     ) -> None:
+        self._name, self._settler = database, settler
         self._tasks = tasks
         self._repair = repair
         self._in_doubt = in_doubt
@@ -121,6 +125,8 @@ class Coordinator:
             self._gauges.forget()
             if self.roll_call is not None:
                 self.roll_call.forget()
+            if self._settler is not None:
+                self._settler.forget()
             if self._in_doubt is not None:
                 self._in_doubt.forget()
             if self._lease.held:
@@ -151,7 +157,7 @@ class Coordinator:
         dispatching = Loop("dispatch", self._dispatcher.enqueue, settings.dispatch_poll, busy=_BUSY)
         relay = Relay(
             self._platform, self._redis, batch=settings.relay_batch, stream_length=settings.stream_length,
-            on_jobs=dispatching.wake.set, published=self._repair.ended, hold=self._lease.hold,
+            on_jobs=dispatching.wake.set, published=self._repair.ended, hold=self._lease.hold, database=self._name,
         )  # fmt: skip
 
         async def publish() -> bool:
@@ -173,6 +179,8 @@ class Coordinator:
         ]
         if self.roll_call is not None:
             loops.append(Loop("roll-call", self.roll_call.look, settings.gauges_poll))
+        if self._settler is not None:
+            loops.append(Loop("settle", self._settler.settle, settings.settle_poll, busy=_BUSY))
         if self._in_doubt is not None:
             loops.append(Loop("two-phase", self._resolve, settings.two_phase_poll))
         return loops
@@ -206,6 +214,10 @@ class PlacedCoordinators:
     def platforms(self) -> tuple[PlatformDatabase, ...]:
         return tuple(self._platforms.values())
 
+    @property
+    def named(self) -> dict[str, PlatformDatabase]:
+        return self._platforms
+
     async def open(self) -> None:
         for pool in self.pools.values():
             await pool.open()
@@ -216,13 +228,14 @@ class PlacedCoordinators:
             unwatch_pool(pool.name)
             await pool.close()
 
-    def coordinators(self, tasks: tuple[Task, ...]) -> list[Coordinator]:
+    def coordinators(self, tasks: tuple[Task, ...], buses: Buses) -> list[Coordinator]:
         settings = self._worker_settings
         return [
             Coordinator(
                 platform, self._redis, self._broker,
                 Lease(platform, LEAD, self._holder, ttl=settings.lease_ttl, told=False),
                 settings, tasks, gauges=Gauges(), database=name, repair=self._repair,
+                settler=buses.settler(name),
             )
             for name, platform in self._platforms.items()
         ]  # fmt: skip
@@ -279,8 +292,12 @@ async def coordinate(
     use(watch.configuration)
     await watch.start()
     gauges = Gauges(platform, *placed.platforms)
-    first = Coordinator(platform, redis, broker, lease, worker_settings, tasks, in_doubt, gauges, repair=repair)
-    everyone = [first, *placed.coordinators(tasks)]
+    buses = await Buses(settings, worker_settings, {MAIN: platform, **placed.named}, about.id).opened()
+    first = Coordinator(
+        platform, redis, broker, lease, worker_settings, tasks, in_doubt, gauges, repair=repair,
+        settler=buses.settler(MAIN),
+    )  # fmt: skip
+    everyone = [first, *placed.coordinators(tasks, buses)]
     candidates = Candidates(everyone)
     instance = instance_of(settings, watch, readiness, about=about, draining=candidates.stand_aside)
     candidates.join(instance)
@@ -288,10 +305,11 @@ async def coordinate(
     readiness.start()
     try:
         async with instance:
-            await asyncio.gather(*(one.run(ending) for one in everyone))
+            await asyncio.gather(*(one.run(ending) for one in everyone), *buses.runs(ending))
     finally:
         retire(watch.configuration)
         await watch.close()
+        await buses.close()
         await placed.close()
         await two_phase.close()
         readiness.drain()

@@ -42,6 +42,8 @@ class EventRow(NamedTuple):
     causation_id: UUID | None
     traceparent: str | None
     occurred_at: datetime
+    schema_version: int = 1
+    xid: str | None = None
 
 
 class OutboxLag(NamedTuple):

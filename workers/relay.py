@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from db.consistency import parse_lsn
 from db.identifiers import new_id
 from db.statement import Bound
+from db.two_phase import MAIN
 from fleet.configuration.snapshot import current
 from fleet.metrics import outbox_published_total
 from fleet.tracing import span
@@ -62,8 +63,10 @@ class Relay:
         on_jobs: Callable[[], None] = lambda: None,
         published: Published = _nobody,
         hold: Hold = anybody,
+        database: str = MAIN,
     ) -> None:
         self._hold = hold
+        self._database = database
         self._published = published
         self._platform = platform
         self._redis = redis
@@ -100,7 +103,7 @@ class Relay:
         # Not a MULTI: a part of the batch in the stream is a duplicate later, never a gap.
         async with self._redis.pipeline(transaction=False) as pipe:
             for event in events:
-                pipe.xadd(STREAM, entry(event), maxlen=self._stream_length, approximate=True)
+                pipe.xadd(STREAM, entry(event, self._database), maxlen=self._stream_length, approximate=True)
             await pipe.execute()
 
     def _jobs(self, events: Sequence[EventRow]) -> Any:
@@ -124,7 +127,7 @@ class Relay:
         )
 
 
-def entry(event: EventRow) -> dict[Any, Any]:
+def entry(event: EventRow, database: str = MAIN) -> dict[Any, Any]:
     """An event as a stream entry: flat texts; consumers deduplicate by `event_id`, order by `version`."""
     return {
         "tenant_id": str(event.tenant_id),
@@ -138,4 +141,7 @@ def entry(event: EventRow) -> dict[Any, Any]:
         "correlation_id": event.correlation_id or "",
         "causation_id": str(event.causation_id or ""),
         "occurred_at": event.occurred_at.isoformat(),
+        "schema_version": str(event.schema_version),
+        "xid": event.xid or "",
+        "database": database,
     }

@@ -122,6 +122,7 @@ TASKS: tuple[Task, ...] = (
     Task("trial_balance_snapshots", 300.0, fill=daily("trial_balance_snapshots", time(3))),
     Task("usage_measurement", 300.0, fill=daily("usage_measurement", time(2))),
     Task("overdue_invoices", 300.0, fill=daily("overdue_invoices", time(4))),
+    Task("event_verification", 300.0, fill=daily("event_verification", time(2))),
     Task("idempotency_clean_up", 600.0, tidy=dropping(DROP_KEYS, timedelta(hours=72))),
     Task("job_clean_up", 3600.0, tidy=dropping(DROP_JOBS, timedelta(days=30))),
     Task("two_phase_clean_up", 3600.0, tidy=dropping(DROP_DECISIONS, timedelta(days=7))),

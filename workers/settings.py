@@ -41,6 +41,16 @@ class WorkerSettings:
     #: How often a coordinator that does not lead asks for the lead.
     lease_retry: float = 2.0
     gauges_poll: float = 5.0
+    #: How often what the stream has not delivered is looked for in PostgreSQL, per consumer; how many events at once.
+    settle_poll: float = 1.0
+    bus_batch: int = 200
+    #: How long an idle consumer waits inside Redis before it asks anew; an entry ends the wait at once.
+    bus_wait_ms: int = 500
+    #: After so long an entry that a consumer's process took and did not acknowledge is another's.
+    bus_claim_ms: int = 10_000
+    #: Attempts before an event is a dead letter, and the pause after the first (it doubles).
+    bus_attempts: int = 5
+    bus_backoff: float = 1.0
     #: How often in-doubt distributed transactions are looked for, and how long one without a decision is left alone.
     two_phase_poll: float = 5.0
     two_phase_grace: float = 10.0

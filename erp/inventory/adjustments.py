@@ -105,7 +105,7 @@ async def create_adjustment(work: UnitOfWork, data: CreateAdjustmentInput) -> Ad
         AdjustmentLineRow(line_no, move.product_id, move.location_id, move.quantity, move.unit_cost, move.value)
         for line_no, move in enumerate(moves, start=1)
     ]
-    _save(work, row, rows, moves)
+    _save(work, row, rows, moves, stock)
     return adjustment_view(row, rows, work.tenant.base_currency)
 
 
@@ -147,7 +147,9 @@ def _move(stock: Stock, line: Difference) -> Move:
     return stock.receive(new_id(), *line.pair, line.quantity, value)
 
 
-def _save(work: UnitOfWork, row: AdjustmentRow, rows: Sequence[AdjustmentLineRow], moves: Sequence[Move]) -> None:
+def _save(
+    work: UnitOfWork, row: AdjustmentRow, rows: Sequence[AdjustmentLineRow], moves: Sequence[Move], stock: Stock
+) -> None:
     work.save(_add(row), _add_lines(row.id, rows, moves))
     told: dict[str, Any] = {
         "number": row.number, "date": row.date.isoformat(), "reason": row.reason,
@@ -160,7 +162,8 @@ def _save(work: UnitOfWork, row: AdjustmentRow, rows: Sequence[AdjustmentLineRow
             for line in rows
         ],
     }  # fmt: skip
-    work.publish(Event("stock_adjustment", row.id, 1, "stock_adjustment.posted", told))
+    known = {**told, "levels": stock.level_facts()}
+    work.publish(Event("stock_adjustment", row.id, 1, "stock_adjustment.posted", known))
     work.audit("stock_adjustment.post", "stock_adjustment", row.id, after=told)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -14,7 +14,7 @@ from db.identifiers import new_id
 from erp.accounting.posting import PeriodRow, Posting
 from erp.inventory.corrections import Correction
 from erp.inventory.errors import CostUnknown, Shortage, insufficient
-from erp.inventory.events import tell_if_low
+from erp.inventory.events import level_change, tell_if_low
 from erp.inventory.hindsight import Effect, Holding, before, effects_of, share
 from erp.inventory.repository import ADD_MOVES, MOVE_COSTS, MOVE_LEVELS, CostRow, LaterRow, LevelRow, SinceRow
 from erp.kernel.money import EXACT, round_money
@@ -293,13 +293,16 @@ class Stock:
             ),
         )  # fmt: skip
 
+    def level_facts(self) -> list[dict[str, Any]]:
+        """What became of each level, for the one event of the command: levels are rebuilt from it (`eventstore`)."""
+        return [level_change(level.row, level.on_hand, level.reserved) for level in self._changed()]
+
+    def _changed(self) -> list[_Level]:
+        return [one for one in self._levels.values() if (one.on_hand, one.reserved) != one.row[3:5]]
+
     def save_levels(self, work: UnitOfWork) -> None:
         """Queue only the quantities: for reserving and releasing. Tells of levels that fell below reorder."""
-        changed = [
-            level
-            for level in self._levels.values()
-            if level.on_hand != level.row.on_hand or level.reserved != level.row.reserved
-        ]
+        changed = self._changed()
         if not changed:
             return
         work.save(

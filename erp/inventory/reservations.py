@@ -152,7 +152,8 @@ async def create_reservation(work: UnitOfWork, data: CreateReservationInput) -> 
         "product_id": str(pair[0]), "location_id": str(pair[1]), "quantity": quantity_text(quantity),
         "expires_at": ends.isoformat(),
     }  # fmt: skip
-    work.publish(Event("reservation", row.id, 1, "reservation.created", facts_told))
+    told = {**facts_told, "levels": stock.level_facts()}
+    work.publish(Event("reservation", row.id, 1, "reservation.created", told))
     work.audit("reservation.create", "reservation", row.id, after=facts_told)
     return reservation_view(row)
 
@@ -164,7 +165,7 @@ async def extend_reservation(work: UnitOfWork, reservation_id: UUID, data: Exten
     ends = _new_end(work, row, data)
     work.save(SET_EXPIRY(ids=[row.id], new_expiry=ends))
     change = {"expires_at": ends.isoformat()}
-    work.publish(reservation_event(row, "extended", row.open_quantity, **change))
+    work.publish(reservation_event(row, "extended", row.open_quantity, expires_at=ends.isoformat()))
     work.audit(
         "reservation.extend", "reservation", row.id, before={"expires_at": row.expires_at.isoformat()}, after=change
     )
@@ -224,7 +225,14 @@ def _free(work: UnitOfWork, stock: Stock, rows: Sequence[ReservationRow], final_
         stock.release(row.product_id, row.location_id, row.open_quantity)
     stock.save_levels(work)
     take_from(work, [(row, row.open_quantity) for row in rows], final_state)
-    work.publish(*(reservation_event(row, final_state, row.open_quantity) for row in rows))
+    # Told once, by the first: two of them may share a level, which changes once.
+    levels = stock.level_facts()
+    work.publish(
+        *(
+            reservation_event(row, final_state, row.open_quantity, levels if not number else ())
+            for number, row in enumerate(rows)
+        )
+    )
 
 
 def _active(work: UnitOfWork, found: Sequence[ReservationRow], reservation_id: UUID) -> ReservationRow:

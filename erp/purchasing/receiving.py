@@ -232,7 +232,7 @@ def _post(
         work, ledger, stock, number=receipt.number, kind="receipt", source_type=SOURCE, source_id=receipt.id,
         entry_id=receipt.entry_id,
     )  # fmt: skip
-    _save(work, receipt, rows)
+    _save(work, receipt, rows, stock)
     return receipt
 
 
@@ -246,13 +246,15 @@ def _rows(arrivals: Sequence[Arrival]) -> list[ReceiptLineRow]:
     ]  # fmt: skip
 
 
-def _save(work: UnitOfWork, receipt: ReceiptRow, rows: Sequence[ReceiptLineRow]) -> None:
+def _save(work: UnitOfWork, receipt: ReceiptRow, rows: Sequence[ReceiptLineRow], stock: Stock) -> None:
     work.save(
         ADD_RECEIPT(**receipt._asdict()),
         ADD_RECEIPT_LINES(receipt_id=receipt.id, **arrays(ReceiptLineRow._fields, rows)),
     )
     facts = receipt_facts(receipt)
-    work.publish(Event("goods_receipt", receipt.id, 1, "goods_receipt.posted", facts))
+    work.publish(
+        Event("goods_receipt", receipt.id, 1, "goods_receipt.posted", {**facts, "levels": stock.level_facts()})
+    )
     work.audit("goods_receipt.post", "goods_receipt", receipt.id, after=facts)
 
 

@@ -8,14 +8,13 @@ from erp.inventory.claims_repository import ReservationRow
 from erp.inventory.reservations import reservations_of, take_from
 from erp.inventory.stock import Stock, level_loads
 from erp.invoicing.facts import InvoicedLine, invoiced_lines
-from erp.kernel.quantity import quantity_text
 from erp.sales.billing import nothing_left, still_invoiced
 from erp.sales.documents import OrderView
 from erp.sales.order_state import check, state_after
 from erp.sales.planning import held_by_line, named, pairs_of, taken_from
 from erp.sales.repository import BILLED, LOCK_ORDER, ORDER, ORDER_LINES
 from erp.sales.rows import LineRow
-from erp.sales.saving import move_lines, order_of, set_state, tell_order
+from erp.sales.saving import move_lines, order_of, progress, set_state, tell_order
 from erp.sales.schemas import CancelOrderInput
 from erp.sales.views import order_view
 from tenancy.locks import stock_operation
@@ -53,11 +52,8 @@ async def cancel_order(work: UnitOfWork, order_id: UUID, data: CancelOrderInput)
     left = nothing_left(after_lines, still_invoiced(invoiced))
     after = set_state(work, order, billed=left, state=state, cancel_reason=data.reason)
     move_lines(work, lines, after_lines)
-    facts = {
-        "reason": data.reason,
-        "lines": [{"line_no": line.line_no, "cancelled": quantity_text(quantity)} for line, quantity in gone],
-    }
-    tell_order(work, after, "cancelled", before=order, facts=facts)
+    facts = {"reason": data.reason, "lines": progress(lines, after_lines)}
+    tell_order(work, after, "cancelled", before=order, facts=facts, levels=stock.level_facts())
     return order_view(after, after_lines, left_after(reserved, freed), invoiced, billed)
 
 

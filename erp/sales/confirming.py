@@ -15,7 +15,7 @@ from erp.sales.order_state import check, state_after
 from erp.sales.planning import held_by_line, pairs_of, plan_holds
 from erp.sales.repository import LOCK_ORDER, ORDER, ORDER_LINES, ORDER_TO_CONFIRM
 from erp.sales.rows import LineRow, OrderRow
-from erp.sales.saving import add_order, held_facts, move_lines, order_of, set_state, tell_order
+from erp.sales.saving import add_order, held_facts, move_lines, order_of, progress, set_state, tell_order
 from erp.sales.schemas import ConfirmOrderInput, ReserveOrderInput
 from erp.sales.views import order_view
 from tenancy.locks import stock_operation
@@ -41,7 +41,7 @@ async def create_confirmed(
     add_order(work, order, rendered)
     held = _hold(work, order, stock, holds)
     facts = {"reserved": held_facts(held, rendered), **beyond}
-    tell_order(work, order, "confirmed", facts=facts, lines=rendered)
+    tell_order(work, order, "confirmed", facts=facts, lines=rendered, levels=stock.level_facts())
     note_override(work, order.id, beyond)
     return order_view(order, rendered, held)
 
@@ -88,7 +88,10 @@ async def confirm_order(work: UnitOfWork, order_id: UUID, data: ConfirmOrderInpu
     after = set_state(work, order, state=state_after(order.state, "confirm", rendered), confirmed_at=work.now)
     move_lines(work, lines, rendered)
     held = _hold(work, after, stock, holds)
-    tell_order(work, after, "confirmed", before=order, facts={"reserved": held_facts(held, rendered), **beyond})
+    facts = {"reserved": held_facts(held, rendered), **beyond}
+    if services := progress(lines, rendered):
+        facts["progress"] = services
+    tell_order(work, after, "confirmed", before=order, facts=facts, levels=stock.level_facts())
     note_override(work, order.id, beyond)
     return order_view(after, rendered, held)
 
@@ -118,7 +121,8 @@ async def reserve_order(work: UnitOfWork, order_id: UUID, data: ReserveOrderInpu
     after = set_state(work, order, state=state)
     added = _hold(work, after, stock, holds)
     held = {line.id: before.get(line.id, Decimal(0)) + added.get(line.id, Decimal(0)) for line in lines}
-    tell_order(work, after, "reserved", before=order, facts={"reserved": held_facts(held, lines)})
+    facts = {"reserved": held_facts(held, lines)}
+    tell_order(work, after, "reserved", before=order, facts=facts, levels=stock.level_facts())
     return order_view(after, lines, held)
 
 

@@ -135,6 +135,7 @@ def save_delivery(
         }
         for line in rows
     ]  # fmt: skip
-    work.publish(Event("delivery", row.id, 1, "delivery.posted", {**told, "lines": lines}))
+    known = {**told, "lines": lines, "levels": stock.level_facts()}
+    work.publish(Event("delivery", row.id, 1, "delivery.posted", known))
     work.audit("delivery.post", "delivery", row.id, after=told)
     return row

@@ -24,7 +24,7 @@ from erp.sales.repository import (
     TOUCH_DELIVERY,
 )
 from erp.sales.rows import DeliveryLineRow, DeliveryRow, LineRow, ReturnLineRow, ReturnRow, in_base_unit
-from erp.sales.saving import add_return, move_lines, order_of, set_state, tell_order
+from erp.sales.saving import add_return, move_lines, order_of, progress, set_state, tell_order
 from erp.sales.schemas import ReturnDeliveryInput
 from erp.sales.views import return_view
 from tenancy.locks import stock_operation
@@ -79,7 +79,8 @@ async def return_delivery(work: UnitOfWork, delivery_id: UUID, data: ReturnDeliv
     after_lines = _came_back(lines, {row.order_line_id: quantity for row, quantity in back})
     after = set_state(work, order, state=state_after(order.state, "return", after_lines))
     move_lines(work, lines, after_lines)
-    tell_order(work, after, "returned", before=order, facts=told)
+    facts = {**told, "lines": progress(lines, after_lines)}
+    tell_order(work, after, "returned", before=order, facts=facts)
     return return_view(receipt, returned, order.currency)
 
 
@@ -151,6 +152,7 @@ def save_return(
         }
         for line in lines
     ]  # fmt: skip
-    work.publish(Event("return", row.id, 1, "return.posted", {**told, "lines": came}))
+    known = {**told, "lines": came, "levels": stock.level_facts()}
+    work.publish(Event("return", row.id, 1, "return.posted", known))
     work.audit("return.post", "return", row.id, after=told)
     return row

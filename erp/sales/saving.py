@@ -26,6 +26,8 @@ from tenancy.trail import Event
 from tenancy.work import UnitOfWork
 
 _ZERO = Decimal(0)
+#: The form of the data of `sales_order.*`: since 2 an order can be rebuilt from its events (see erp/eventstore).
+ORDER_SCHEMA = 2
 
 
 def order_of(found: Sequence[OrderRow], order_id: UUID) -> OrderRow:
@@ -94,13 +96,19 @@ def tell_order(
     before: OrderRow | None = None,
     facts: Mapping[str, Any] | None = None,
     lines: Sequence[LineRow] | None = None,
+    levels: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """The event and the audit entry of one change. `lines`: where the event has to carry them whole."""
+    """The event and the audit entry of one change. `lines`: where the event has to carry them whole.
+
+    `levels`: what the change did to stock levels (`Stock.level_facts`).
+    """
     header = order_facts(row)
-    told = {**header, **(facts or {})}
+    told = {**header, **order_terms(row), **(facts or {})}
     if lines is not None:
         told["lines"] = [line_facts(line, row.currency) for line in lines]
-    work.publish(Event("sales_order", row.id, row.version, f"sales_order.{what}", told))
+    if levels:
+        told["levels"] = levels
+    work.publish(Event("sales_order", row.id, row.version, f"sales_order.{what}", told, ORDER_SCHEMA))
     work.audit(
         f"sales_order.{what}", "sales_order", row.id, before=order_facts(before) if before else None,
         after={**header, **(facts or {})},
@@ -116,14 +124,41 @@ def order_facts(row: OrderRow) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def order_terms(row: OrderRow) -> dict[str, Any]:
+    """The rest of the order, for whoever rebuilds it from its events."""
+    return {
+        "prices_include_tax": row.prices_include_tax, "tax_rounding": row.tax_rounding,
+        "payment_terms_days": row.payment_terms_days, "reference": row.reference, "text": row.text,
+        "cancel_reason": row.cancel_reason, "direct": row.direct,
+        "confirmed_at": row.confirmed_at and row.confirmed_at.isoformat(),
+    }  # fmt: skip
+
+
 def line_facts(line: LineRow, currency: str) -> dict[str, Any]:
     return {
         "id": str(line.id), "line_no": line.line_no, "product_id": str(line.product_id), "kind": line.kind,
         "quantity": quantity_text(line.quantity), "unit_code": line.unit_code,
         "base_quantity": quantity_text(line.base_quantity), "unit_price": quantity_text(line.unit_price),
         "net": money_text(line.net, currency), "tax": money_text(line.tax, currency),
-        "gross": money_text(line.gross, currency),
+        "gross": money_text(line.gross, currency), "description": line.description,
+        "base_decimals": line.base_decimals, "discount_percent": quantity_text(line.discount_percent),
+        "tax_group_id": line.tax_group_id and str(line.tax_group_id), "tax_rate": quantity_text(line.tax_rate),
+        "delivered": quantity_text(line.delivered),
     }  # fmt: skip
+
+
+def progress(before: Sequence[LineRow], after: Sequence[LineRow]) -> list[dict[str, Any]]:
+    """How far the lines came by a change, for an event: differences of what is cancelled, delivered and returned."""
+    return [
+        {"line_no": new.line_no}
+        | {
+            name: quantity_text(getattr(new, name) - getattr(old, name))
+            for name in ("cancelled", "delivered", "returned")
+            if getattr(new, name) != getattr(old, name)
+        }
+        for old, new in zip(before, after, strict=True)
+        if (new.cancelled, new.delivered, new.returned) != (old.cancelled, old.delivered, old.returned)
+    ]
 
 
 def held_facts(held: Mapping[UUID, Decimal], lines: Sequence[LineRow]) -> list[dict[str, Any]]:

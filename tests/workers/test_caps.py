@@ -12,6 +12,8 @@ import pytest
 from fleet.configuration.snapshot import SYSTEM, Configuration, Snapshot, retire, use
 from tenancy.caller import Caller
 from tenancy.database import TenantDatabase
+from tenancy.metering import Metering
+from tenancy.placement import Platforms
 from tenancy.platform import PlatformDatabase
 from tests.api.whole.conftest import Newcomer as NewTenant
 from tests.services import Services
@@ -98,7 +100,12 @@ class Rivals:
         crowd = Crowd()
         runners = [
             kind_of_runner(
-                self._platform, self._database, Heart(self._platform, lease=5.0, interval=1.0), crowd.kinds, SETTINGS
+                self._platform,
+                self._database,
+                Heart(self._platform, lease=5.0, interval=1.0),
+                crowd.kinds,
+                SETTINGS,
+                Metering(Platforms(self._platform, {})),
             )
             for _ in range(4)
         ]

@@ -12,6 +12,8 @@ from erp.jobs.operations.repository import REPORT
 from erp.jobs.operations.service import begin_operation
 from tenancy.caller import Caller, TenantFacts
 from tenancy.database import TenantDatabase
+from tenancy.metering import Metering
+from tenancy.placement import Platforms
 from tenancy.platform import PlatformDatabase
 from tenancy.work import UnitOfWork
 from tests.api.whole.conftest import Newcomer as NewTenant
@@ -61,7 +63,7 @@ def runner_of(platform: PlatformDatabase, database: TenantDatabase, heart: Heart
     """A runner in this process, for handlers a test writes."""
 
     def build(*kinds: JobKind) -> Runner:
-        return Runner(platform, database, heart, PROBES | by_name(kinds), SETTINGS)
+        return Runner(platform, database, heart, PROBES | by_name(kinds), SETTINGS, Metering(Platforms(platform, {})))
 
     return build
 

@@ -49,7 +49,7 @@ async def test_the_products_jobs_do_their_work(processes: Processes, tables: Tab
     jobs = tables.rows("SELECT kind, state, attempts FROM jobs WHERE tenant_id = %(id)s", id=tenant.id)
     assert {job["kind"] for job in jobs} == {
         "reservation_expiry", "overdue_invoices", "trial_balance_snapshot", "trial_balance_snapshots",
-        "low_stock_notice", "usage_measurement",
+        "low_stock_notice", "usage_measurement", "event_verification",
     }  # fmt: skip
     assert {(job["state"], job["attempts"]) for job in jobs} == {("done", 1)}
     assert [job["kind"] for job in jobs].count("trial_balance_snapshot") == 1, "one job for one closing"

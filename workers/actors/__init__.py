@@ -1,9 +1,18 @@
 """Handlers of jobs, one module a slice."""
 
-from workers.actors import accounting, fulfilment, imports, inventory, invoicing, usage
+from workers.actors import accounting, events, fulfilment, imports, inventory, invoicing, projections, usage
 from workers.kinds import JobKind, by_name
 
 #: Every kind of job this build knows.
 KINDS: dict[str, JobKind] = by_name(
-    [*inventory.JOBS, *invoicing.JOBS, *accounting.JOBS, *imports.JOBS, *fulfilment.JOBS, *usage.JOBS]
+    [
+        *inventory.JOBS,
+        *invoicing.JOBS,
+        *accounting.JOBS,
+        *imports.JOBS,
+        *fulfilment.JOBS,
+        *usage.JOBS,
+        *events.JOBS,
+        *projections.JOBS,
+    ]
 )

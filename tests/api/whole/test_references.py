@@ -87,8 +87,9 @@ def right_body(api: Api, schema: Api, ids: dict[str, str]) -> Any:
     return body
 
 
-#: A bill's party is its order's; fulfilments and dealings between two tenants have tests of their own.
-_SET_BY_OTHERS = {("/v1/supplier-bills", "party_id")}
+#: A bill's party is its order's, a stream's id is the client's own choice; dealings between two tenants have tests of
+#: their own.
+_SET_BY_OTHERS = {("/v1/supplier-bills", "party_id"), ("/v1/events", "stream_id")}
 
 
 def naming(api: Api) -> list[tuple[str, str, Api]]:

@@ -87,7 +87,9 @@ async def trade_in_everything(tenant: Tenant) -> Trade:
     draft = await tenant.make("sales-orders", party_id=done.ids["party_id"], lines=[line])
     begun = {"order_id": draft["id"], "payment_source": "card_4242"}
     await tenant.post("/v1/fulfilments", begun, 202)
+    await tenant.post("/v1/verifications", {"kind": "events"}, 202)
     row = {"key": "row", "data": {"code": "IMPORTED", "name": "Imported"}}
     await tenant.client.post("/v1/imports/products", json=row, headers={"Content-Type": "application/x-ndjson"})
     listed = await ids_of_lists(tenant.client, await document(tenant.client))
-    return Trade(tenant, {**listed, **done.ids, **special, "credit_note_id": credit["id"]})
+    own = {"credit_note_id": credit["id"], "stream_id": done.ids["order_id"]}
+    return Trade(tenant, {**listed, **done.ids, **special, **own})

@@ -1,0 +1,220 @@
+"""Statements of the event store: streams, what of them concerns a level, what verifications found."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import DateTime, Integer, Text, Uuid, bindparam, cast, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
+
+from db.statement import TENANT, Statement, any_of
+from erp.eventstore.folding import StreamEvent
+from erp.eventstore.levels import LevelChange, StoredLevel
+from erp.eventstore.models import event_verifications
+from erp.inventory.models import stock_levels
+from erp.sales.models import sales_order_lines, sales_orders
+from erp.sales.repository import LINE_COLUMNS, ORDER_COLUMNS
+from erp.sales.rows import LineRow, OrderRow
+from tenancy.trail import events
+
+
+class VerificationRow(NamedTuple):
+    id: UUID
+    kind: str
+    state: str
+    checked: int
+    incomplete: int
+    differing: int
+    difference: dict[str, Any] | None
+    version: int
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class LevelPlace(NamedTuple):
+    id: UUID
+    product_id: UUID
+    location_id: UUID
+    version: int
+    on_hand: Decimal
+    reserved: Decimal
+
+
+class LevelFinding(NamedTuple):
+    """A level as stored and as its events add up to. `told`: from its beginning, or since it was opened."""
+
+    id: UUID
+    product_id: UUID
+    location_id: UUID
+    version: int
+    on_hand: Decimal
+    reserved: Decimal
+    folded_version: int | None
+    folded_on_hand: Decimal | None
+    folded_reserved: Decimal | None
+    changes: int
+    start: int
+    told: bool
+
+    @property
+    def complete(self) -> bool:
+        """Every version from the start of what was told to the stored one was told exactly once."""
+        return self.told and self.changes == self.version - self.start and self.folded_version == self.version
+
+
+class LineOfOrder(NamedTuple):
+    order_id: UUID
+    line: LineRow
+
+    @classmethod
+    def read(cls, order_id: UUID, *columns: Any) -> "LineOfOrder":
+        return cls(order_id, LineRow(*columns))
+
+
+EVENT_COLUMNS = tuple(events.c[name] for name in StreamEvent._fields)
+VERIFICATION_COLUMNS = tuple(event_verifications.c[name] for name in VerificationRow._fields)
+
+STREAM: Statement[StreamEvent] = Statement(
+    select(*EVENT_COLUMNS)
+    .where(
+        events.c.tenant_id == TENANT, events.c.aggregate_id == bindparam("aggregate_id", type_=Uuid),
+        events.c.aggregate_type == bindparam("aggregate_type", type_=Text),
+    )
+    .order_by(events.c.version),
+    StreamEvent,
+)  # fmt: skip
+STREAMS: Statement[StreamEvent] = Statement(
+    select(*EVENT_COLUMNS)
+    .where(
+        events.c.tenant_id == TENANT, events.c.aggregate_id == any_of("aggregate_ids", Uuid),
+        events.c.aggregate_type == bindparam("aggregate_type", type_=Text),
+    )
+    .order_by(events.c.aggregate_id, events.c.version),
+    StreamEvent,
+)  # fmt: skip
+#: The stream's version, and who has it: an aggregate's id is unique over all kinds.
+STREAM_VERSION: Statement[tuple[Any, ...]] = Statement(
+    select(events.c.version, events.c.aggregate_type)
+    .where(events.c.tenant_id == TENANT, events.c.aggregate_id == bindparam("aggregate_id", type_=Uuid))
+    .order_by(events.c.version.desc())
+    .limit(1)
+)
+
+_ids = (
+    select(sales_orders.c.id)
+    .where(sales_orders.c.tenant_id == TENANT, sales_orders.c.id > bindparam("after", type_=Uuid))
+    .order_by(sales_orders.c.id)
+    .limit(bindparam("at_most", type_=Integer))
+)
+#: A page of orders, of their lines and of their events: ask for all three in one snapshot.
+ORDER_PAGE: Statement[OrderRow] = Statement(
+    select(*ORDER_COLUMNS)
+    .where(sales_orders.c.tenant_id == TENANT, sales_orders.c.id.in_(_ids))
+    .order_by(sales_orders.c.id),
+    OrderRow,
+)
+LINE_PAGE: Statement[LineOfOrder] = Statement(
+    select(sales_order_lines.c.order_id, *LINE_COLUMNS)
+    .where(sales_order_lines.c.tenant_id == TENANT, sales_order_lines.c.order_id.in_(_ids))
+    .order_by(sales_order_lines.c.order_id, sales_order_lines.c.line_no),
+    LineOfOrder.read,
+)
+EVENT_PAGE: Statement[StreamEvent] = Statement(
+    select(*EVENT_COLUMNS)
+    .where(events.c.tenant_id == TENANT, events.c.aggregate_id.in_(_ids))
+    .order_by(events.c.aggregate_id, events.c.version),
+    StreamEvent,
+)
+
+LEVEL: Statement[LevelPlace] = Statement(
+    select(*(stock_levels.c[name] for name in LevelPlace._fields)).where(
+        stock_levels.c.tenant_id == TENANT, stock_levels.c.id == bindparam("level_id", type_=Uuid)
+    ),
+    LevelPlace,
+)
+LOCK_LEVEL: Statement[LevelPlace] = Statement(
+    select(*(stock_levels.c[name] for name in LevelPlace._fields))
+    .where(stock_levels.c.tenant_id == TENANT, stock_levels.c.id == bindparam("level_id", type_=Uuid))
+    .with_for_update(key_share=True),
+    LevelPlace,
+)
+TOUCH_LEVEL: Statement[tuple[()]] = Statement(
+    update(stock_levels)
+    .where(stock_levels.c.tenant_id == TENANT, stock_levels.c.id == bindparam("level_id", type_=Uuid))
+    .values(version=stock_levels.c.version + 1)
+)
+
+#: Written as text: what PostgreSQL does with the list inside an event has no plainer form. All changes of one level;
+#: the tenant's events are read through, for documents are not kept by level.
+LEVEL_CHANGES: Statement[LevelChange] = Statement(
+    text(
+        "SELECT (told.one->>'version')::integer AS version, (told.one->>'on_hand')::numeric,"
+        " (told.one->>'reserved')::numeric, e.type, e.occurred_at"
+        " FROM events e, LATERAL jsonb_array_elements(e.data->'levels') AS told (one)"
+        " WHERE e.tenant_id = :tenant_id"
+        " AND e.data @> jsonb_build_object('levels', jsonb_build_array(jsonb_build_object("
+        "'product_id', CAST(:product AS text), 'location_id', CAST(:location AS text))))"
+        " AND told.one->>'product_id' = CAST(:product AS text)"
+        " AND told.one->>'location_id' = CAST(:location AS text)"
+        " ORDER BY version, e.position"
+    ),
+    LevelChange,
+)
+#: Every level with what its events add up to, where the two are not the same; one snapshot, one pass.
+LEVEL_FINDINGS: Statement[LevelFinding] = Statement(
+    text(
+        "WITH told AS MATERIALIZED ("
+        " SELECT (one->>'product_id')::uuid AS product_id, (one->>'location_id')::uuid AS location_id,"
+        " (one->>'version')::integer AS version, (one->>'on_hand')::numeric AS on_hand,"
+        " (one->>'reserved')::numeric AS reserved, e.type = 'stock_level.opened' AS opened"
+        " FROM events e, LATERAL jsonb_array_elements(e.data->'levels') AS changes (one)"
+        " WHERE e.tenant_id = :tenant_id AND e.data ? 'levels'),"
+        " starts AS (SELECT product_id, location_id, coalesce(max(version) FILTER (WHERE opened), 1) AS start,"
+        " bool_or(opened) OR min(version) = 2 AS told FROM told GROUP BY product_id, location_id),"
+        " folded AS (SELECT product_id, location_id, start, starts.told, max(version) AS version,"
+        " sum(told.on_hand) AS on_hand, sum(told.reserved) AS reserved,"
+        " count(*) FILTER (WHERE version > start)::integer AS changes"
+        " FROM starts JOIN told USING (product_id, location_id) WHERE version >= start"
+        " GROUP BY product_id, location_id, start, starts.told)"
+        " SELECT l.id, l.product_id, l.location_id, l.version, l.on_hand, l.reserved, f.version, f.on_hand,"
+        " f.reserved, coalesce(f.changes, 0), coalesce(f.start, 1), coalesce(f.told, l.version = 1)"
+        " FROM stock_levels l LEFT JOIN folded f USING (product_id, location_id)"
+        " WHERE l.tenant_id = :tenant_id AND NOT (coalesce(f.told, l.version = 1)"
+        " AND coalesce(f.changes, 0) = l.version - coalesce(f.start, 1)"
+        " AND coalesce(f.version, 1) = l.version"
+        " AND coalesce(f.on_hand, 0) = l.on_hand AND coalesce(f.reserved, 0) = l.reserved)"
+        " ORDER BY l.product_id, l.location_id LIMIT CAST(:at_most AS bigint)"
+    ),
+    LevelFinding,
+)
+COUNT_LEVELS: Statement[tuple[Any, ...]] = Statement(
+    select(func.count()).select_from(stock_levels).where(stock_levels.c.tenant_id == TENANT)
+)
+
+ADD_VERIFICATION: Statement[VerificationRow] = Statement(
+    insert(event_verifications)
+    .values(
+        tenant_id=TENANT, id=bindparam("id", type_=Uuid), kind=bindparam("kind", type_=Text),
+        created_at=bindparam("created_at", type_=DateTime(timezone=True)),
+    )
+    .returning(*VERIFICATION_COLUMNS),
+    VerificationRow,
+)  # fmt: skip
+END_VERIFICATION: Statement[VerificationRow] = Statement(
+    update(event_verifications)
+    .where(event_verifications.c.tenant_id == TENANT, event_verifications.c.id == bindparam("of_id", type_=Uuid))
+    .values(
+        state=bindparam("new_state", type_=Text), checked=bindparam("new_checked", type_=Integer),
+        incomplete=bindparam("new_incomplete", type_=Integer), differing=bindparam("new_differing", type_=Integer),
+        difference=cast(bindparam("new_difference"), JSONB),
+        version=event_verifications.c.version + 1,
+        finished_at=bindparam("at", type_=DateTime(timezone=True)),
+    )
+    .returning(*VERIFICATION_COLUMNS),
+    VerificationRow,
+)  # fmt: skip
+
+
+def stored(level: LevelPlace) -> StoredLevel:
+    return StoredLevel(level.version, level.on_hand, level.reserved)

@@ -1,0 +1,72 @@
+"""Appending to streams of one's own, rebuilding, and asking for verifications."""
+
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from db.identifiers import new_id
+from erp.eventstore.errors import StreamMoved
+from erp.eventstore.repository import (
+    ADD_VERIFICATION,
+    END_VERIFICATION,
+    STREAM_VERSION,
+    VerificationRow,
+)
+from erp.eventstore.schemas import AppendedView, AppendInput, StartVerificationInput, VerificationView
+from erp.eventstore.verifying import Findings
+from erp.eventstore.views import verification_view
+from tenancy.trail import Event
+from tenancy.work import UnitOfWork
+
+JOB_KIND = "verification"
+
+
+async def append_event(work: UnitOfWork, data: AppendInput) -> AppendedView:
+    """The next event of a stream of the tenant's own. Raises StreamMoved, also when another came first meanwhile."""
+    [found] = await work.load(STREAM_VERSION(aggregate_id=data.stream_id))
+    current, kind = found[0] if found else (0, data.stream_type)
+    if current != data.expected_version or kind != data.stream_type:
+        raise StreamMoved(
+            f"The stream is at version {current}, not {data.expected_version}.",
+            current_version=current, expected_version=data.expected_version, stream_type=kind,
+        )  # fmt: skip
+    version = current + 1
+    work.publish(Event(data.stream_type, data.stream_id, version, data.type, data.data))
+    work.audit("event.append", data.stream_type, data.stream_id, after={"type": data.type, "version": version})
+    return AppendedView(
+        stream_type=data.stream_type, stream_id=data.stream_id, version=version, type=data.type,
+        occurred_at=work.now,
+    )  # fmt: skip
+
+
+async def start_verification(work: UnitOfWork, data: StartVerificationInput) -> VerificationView:
+    """A row that says what is found, and the job that finds it."""
+    row = await begin_verification(work, data.kind)
+    work.enqueue(JOB_KIND, {"verification_id": str(row.id), "kind": data.kind, "reopen": data.reopen}, queue="low")
+    return verification_view(row)
+
+
+async def begin_verification(work: UnitOfWork, kind: str) -> VerificationRow:
+    [rows] = await work.load(ADD_VERIFICATION(id=new_id(), kind=kind, created_at=work.now))
+    row: VerificationRow = rows[0]
+    told = {"kind": kind}
+    work.publish(Event("verification", row.id, 1, "verification.started", told))
+    work.audit("verification.start", "verification", row.id, after=told)
+    return row
+
+
+async def end_verification(work: UnitOfWork, verification_id: UUID, found: Findings) -> VerificationRow:
+    """Keep what was found; an event tells of it."""
+    state = "differs" if found.differing else "agrees"
+    difference = None if found.first is None else Jsonb(found.first.facts())
+    [rows] = await work.load(
+        END_VERIFICATION(
+            of_id=verification_id, new_state=state, new_checked=found.checked, new_incomplete=found.incomplete,
+            new_differing=found.differing, new_difference=difference, at=work.now,
+        )
+    )  # fmt: skip
+    row: VerificationRow = rows[0]
+    told = {"kind": row.kind, "state": state, "checked": found.checked, "differing": found.differing}
+    work.publish(Event("verification", row.id, row.version, "verification.finished", told))
+    work.audit("verification.finish", "verification", row.id, after=told)
+    return row

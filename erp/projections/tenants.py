@@ -1,0 +1,21 @@
+"""Tenants as a tool of the platform sees them: those of one database, each with the system as its caller."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from db.statement import Bound
+from tenancy.caller import Caller, TenantFacts, system_caller
+
+_ACTIVE = (
+    "SELECT tenant_id, slug, name, state, base_currency, country, time_zone, settings FROM tenants"
+    " WHERE state = 'active' AND (slug = CAST(%(slug)s AS text) OR CAST(%(slug)s AS text) = '') ORDER BY slug"
+)
+
+
+def ACTIVE(slug: str) -> Bound[Any]:  # noqa: N802  # used like a statement
+    """All active tenants of the database, or the one with this slug."""
+    return Bound(_ACTIVE, {"slug": slug})
+
+
+def callers_of(rows: Sequence[tuple[Any, ...]]) -> list[Caller]:
+    return [system_caller(TenantFacts(*row), name="cli", correlation_id=f"cli-{row[1]}") for row in rows]
