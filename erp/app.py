@@ -25,7 +25,13 @@ from erp.inventory import routes as inventory
 from erp.invoicing import routes as invoicing
 from erp.jobs import routes as jobs
 from erp.kernel.paging import CursorCodec
-from erp.operations import cache_routes, configuration_routes, locks_routes, two_phase_routes
+from erp.operations import (
+    cache_routes,
+    configuration_routes,
+    locks_routes,
+    system_schedules_routes,
+    two_phase_routes,
+)
 from erp.parties import routes as parties
 from erp.payments import routes as payments
 from erp.pricing import routes as pricing
@@ -33,6 +39,7 @@ from erp.purchasing import routes as purchasing
 from erp.reporting import routes as reporting
 from erp.runtime import Runtime, build_runtime
 from erp.sales import routes as sales
+from erp.scheduling import routes as scheduling
 from erp.settings import Settings, load_settings
 from erp.tenants import routes as tenants
 from fleet.configuration.snapshot import Configuration
@@ -55,7 +62,7 @@ VERSION: Final = package_version("erp-backend")
 SLICES: Final = (
     tenants, parties, catalog, pricing, accounting, inventory, invoicing, payments, sales, purchasing,
     intercompany, jobs, imports, reporting, audit, configuration_routes, cache_routes, locks_routes,
-    two_phase_routes, fulfilment,
+    two_phase_routes, fulfilment, scheduling, system_schedules_routes,
 )  # fmt: skip
 COMMANDS: Final[tuple[Command, ...]] = tuple(command for module in SLICES for command in module.COMMANDS)
 

@@ -38,6 +38,7 @@ from workers.recovery import InDoubt
 from workers.relay import Relay
 from workers.schedule import TASKS, Schedule, Task
 from workers.settings import WorkerSettings, load_worker_settings
+from workers.tenant_schedules import TenantSchedules
 
 log = get_logger("workers.coordinator")
 
@@ -138,6 +139,8 @@ class Coordinator:
             await schedule.tick()
             return False
 
+        tenants = TenantSchedules(self._platform)
+
         async def sweep() -> bool:
             return await self._dispatcher.sweep() > 0
 
@@ -146,6 +149,7 @@ class Coordinator:
             dispatching,
             Loop("sweep", sweep, settings.sweep_poll),
             Loop("schedule", tick, 1.0),
+            Loop("tenant-schedules", tenants.tick, 1.0),
             Loop("gauges", self._gauges.measure, settings.gauges_poll),
         ]
         if self._in_doubt is not None:
