@@ -48,17 +48,21 @@ _run = rows_of(
     run_tenants=Uuid, run_schedules=Uuid, run_ids=Uuid, run_slots=_MOMENT, run_triggers=Text, run_missed=Integer,
     run_jobs=Uuid, run_keys=Text, run_kinds=Text, run_queues=Text, run_payloads=JSONB,
 )  # fmt: skip
-#: Only schedules that are as they were read: not changed, not fired by another.
+#: Only schedules that are as they were read: not changed, not fired by another, nor about to be.
+_held = (
+    select(schedules.c.tenant_id, schedules.c.id, _seen.c.nexts, _seen.c.settled)
+    .join(_seen, and_(schedules.c.tenant_id == _seen.c.tenants, schedules.c.id == _seen.c.schedules))
+    .where(schedules.c.version == _seen.c.versions, schedules.c.next_at == _seen.c.seen)
+    .with_for_update(of=schedules, skip_locked=True)
+    .cte("held")
+)
 _moved = (
     update(schedules)
-    .where(
-        schedules.c.tenant_id == _seen.c.tenants, schedules.c.id == _seen.c.schedules,
-        schedules.c.version == _seen.c.versions, schedules.c.next_at == _seen.c.seen,
-    )
-    .values(next_at=_seen.c.nexts, settled_to=_seen.c.settled)
+    .where(schedules.c.tenant_id == _held.c.tenant_id, schedules.c.id == _held.c.id)
+    .values(next_at=_held.c.nexts, settled_to=_held.c.settled)
     .returning(schedules.c.tenant_id, schedules.c.id)
     .cte("moved")
-)  # fmt: skip
+)
 _ran = (
     insert(schedule_runs)
     .from_select(
