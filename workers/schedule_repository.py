@@ -15,6 +15,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     bindparam,
+    case,
     cast,
     delete,
     exists,
@@ -32,7 +33,7 @@ from db.metadata import metadata
 from db.statement import Statement, rows_of
 from erp.inventory.models import reservations
 from erp.jobs.models import cron_runs, jobs
-from erp.operations.system_schedules import SYSTEM_COLUMNS
+from erp.operations.system_schedules import SYSTEM_COLUMNS, TENANT_ZONE
 from erp.scheduling.models import schedule_runs, system_schedules
 from tenancy.api_keys import tenants
 from tenancy.trail import idempotency_keys
@@ -155,8 +156,13 @@ ADD_TENANT_JOBS = Statement(
 )  # fmt: skip
 
 _declared = rows_of(jobs=Text, everies=Float, crons=Text, zones=Text, misseds=Text)
+#: A task that goes by tenants' clocks begins with their last day: an upgrade over its hour must not cost them one.
 _register = insert(system_schedules).from_select(
-    ["job", "every", "declared_cron", "declared_time_zone", "declared_missed"], select(*_declared.c)
+    ["job", "every", "declared_cron", "declared_time_zone", "declared_missed", "settled_to"],
+    select(
+        *_declared.c,
+        case((_declared.c.zones == literal_column(f"'{TENANT_ZONE}'"), NOW - literal_column("interval '1 day'")), else_=NOW),
+    ),
 )
 _DECLARED = ("every", "declared_cron", "declared_time_zone", "declared_missed")
 #: What the code declares now, in the order of the names: two who begin at once do not wait for each other in a ring.

@@ -1,7 +1,6 @@
 """Tasks with a cron expression: missed slots by policy, runs by hand, what the operator changes."""
 
 import asyncio
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,13 +23,6 @@ async def lease(platform: PlatformDatabase) -> Lease:
     return lease
 
 
-@pytest.fixture(autouse=True)
-def no_probes(tables: Tables, clean: None) -> Iterator[None]:
-    """The operator's list keeps what was once registered."""
-    yield
-    tables.rows("DELETE FROM system_schedules WHERE job LIKE 'probe.%%'")
-
-
 class Effects:
     """A task whose effect can be counted: the slots it was done for."""
 
@@ -43,10 +35,6 @@ class Effects:
             return 1
 
         return Task(name, 3600.0, fill=fill, cron=cron, **fields)
-
-
-def hour(ago: int = 0) -> datetime:
-    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=ago)
 
 
 def settle(tables: Tables, name: str, to: datetime) -> None:

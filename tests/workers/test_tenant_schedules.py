@@ -19,13 +19,7 @@ from tests.workers.conftest import Newcomer, Processes, Tables, signal_group
 from workers.tenant_schedules import TenantSchedules, _decided, _runs, fire
 from workers.tenant_schedules_repository import DUE
 
-pytestmark = pytest.mark.usefixtures("clean", "no_schedules")
-
-
-@pytest.fixture
-def no_schedules(tables: Tables) -> None:
-    """None of an earlier test becomes due in this one."""
-    tables.rows("UPDATE schedules SET enabled = false, next_at = NULL")
+pytestmark = pytest.mark.usefixtures("clean")
 
 
 def last_slot() -> datetime:
