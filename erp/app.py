@@ -37,6 +37,7 @@ from erp.payments import routes as payments
 from erp.pricing import routes as pricing
 from erp.purchasing import routes as purchasing
 from erp.recurring import routes as recurring
+from erp.reordering import routes as reordering
 from erp.reporting import routes as reporting
 from erp.runtime import Runtime, build_runtime
 from erp.sales import routes as sales
@@ -63,7 +64,7 @@ VERSION: Final = package_version("erp-backend")
 SLICES: Final = (
     tenants, parties, catalog, pricing, accounting, inventory, invoicing, payments, sales, purchasing,
     intercompany, jobs, imports, reporting, audit, configuration_routes, cache_routes, locks_routes,
-    two_phase_routes, fulfilment, scheduling, system_schedules_routes, recurring,
+    two_phase_routes, fulfilment, scheduling, system_schedules_routes, recurring, reordering,
 )  # fmt: skip
 COMMANDS: Final[tuple[Command, ...]] = tuple(command for module in SLICES for command in module.COMMANDS)
 

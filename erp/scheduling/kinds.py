@@ -22,9 +22,9 @@ class NoParameters(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReorderParameters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All locations unless one is named."""
+    """All warehouses unless one is named."""
 
-    location_id: UUID | None = None
+    warehouse_id: UUID | None = None
 
 
 class PreCloseParameters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

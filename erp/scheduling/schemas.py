@@ -28,7 +28,7 @@ class CreateScheduleInput(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     `missed` says what becomes of moments at which nothing ran (an outage): `skip` leaves them out, `run_once` makes
     up for all of them with one run, `run_all` with one each, the latest 24 at most.
-    `parameters`: of `reorder` `location_id`; of `period_pre_close` `months_back`; the others take none.
+    `parameters`: of `reorder` `warehouse_id`; of `period_pre_close` `months_back`; the others take none.
     """
 
     name: Name

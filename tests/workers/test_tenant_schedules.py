@@ -64,7 +64,7 @@ async def test_missed_slots_are_treated_as_their_policy_says(
     platform: PlatformDatabase, tables: Tables, newcomer: Newcomer, policy: str, done: list[int],
     kept: list[tuple[str, int]],
 ) -> None:  # fmt: skip
-    schedule = add(tables, newcomer(), policy, hours=3, parameters={"location_id": None})
+    schedule = add(tables, newcomer(), policy, hours=3, parameters={"warehouse_id": None})
     for _ in range(3):
         await TenantSchedules(platform).tick()
     slots = [last_slot() - timedelta(hours=ago) for ago in done]
@@ -73,7 +73,7 @@ async def test_missed_slots_are_treated_as_their_policy_says(
     [row] = tables.rows("SELECT * FROM schedules WHERE id = %(id)s", id=schedule)
     assert row["next_at"] == last_slot() + timedelta(hours=1)
     for job in jobs_of(tables, schedule):
-        assert (job["kind"], job["queue"], job["payload"]["location_id"]) == ("reorder_proposals", "low", None)
+        assert (job["kind"], job["queue"], job["payload"]["warehouse_id"]) == ("reorder_proposals", "low", None)
 
 
 async def test_run_all_is_bounded(platform: PlatformDatabase, tables: Tables, newcomer: Newcomer) -> None:
