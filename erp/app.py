@@ -13,6 +13,7 @@ from db.statement import Bound
 from erp.accounting import routes as accounting
 from erp.audit import routes as audit
 from erp.catalog import routes as catalog
+from erp.closing import routes as closing
 from erp.exchange.imports import routes as imports
 from erp.fulfilment import routes as fulfilment
 from erp.http.assembly import assemble
@@ -64,7 +65,7 @@ VERSION: Final = package_version("erp-backend")
 SLICES: Final = (
     tenants, parties, catalog, pricing, accounting, inventory, invoicing, payments, sales, purchasing,
     intercompany, jobs, imports, reporting, audit, configuration_routes, cache_routes, locks_routes,
-    two_phase_routes, fulfilment, scheduling, system_schedules_routes, recurring, reordering,
+    two_phase_routes, fulfilment, scheduling, system_schedules_routes, recurring, reordering, closing,
 )  # fmt: skip
 COMMANDS: Final[tuple[Command, ...]] = tuple(command for module in SLICES for command in module.COMMANDS)
 
