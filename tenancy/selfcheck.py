@@ -9,8 +9,15 @@ from db.statement import Bound
 
 #: Tables that hold no tenant's rows; every other table must carry `tenant_id` and a policy.
 PLATFORM_TABLES = frozenset(
-    {"alembic_version", "leases", "cron_runs", "system_schedules", "prepared_statements", "configuration_head",
-        "two_phase_decisions",}
+    {
+        "alembic_version",
+        "leases",
+        "cron_runs",
+        "system_schedules",
+        "prepared_statements",
+        "configuration_head",
+        "two_phase_decisions",
+    }
 )
 
 _FENCE = "tenant_id = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid"

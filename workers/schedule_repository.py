@@ -161,7 +161,10 @@ _register = insert(system_schedules).from_select(
     ["job", "every", "declared_cron", "declared_time_zone", "declared_missed", "settled_to"],
     select(
         *_declared.c,
-        case((_declared.c.zones == literal_column(f"'{TENANT_ZONE}'"), NOW - literal_column("interval '1 day'")), else_=NOW),
+        case(
+            (_declared.c.zones == literal_column(f"'{TENANT_ZONE}'"), NOW - literal_column("interval '1 day'")),
+            else_=NOW,
+        ),
     ),
 )
 _DECLARED = ("every", "declared_cron", "declared_time_zone", "declared_missed")

@@ -7,12 +7,13 @@ waiting; one that wakes up late finds the schedule changed, and behind that the 
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
 from db.identifiers import new_id
+from db.statement import Bound
 from erp.kernel.errors import Invalid
 from erp.kernel.timetable import MOST_MISSED, Plan, plan, timetable
 from erp.scheduling.kinds import KINDS
@@ -63,7 +64,7 @@ class TenantSchedules:
             tenant_schedule_runs_total.at(trigger).inc()
 
 
-def fire(found: Sequence[tuple[Due, Plan]], runs: Sequence[tuple[Due, Run]]) -> Any:
+def fire(found: Sequence[tuple[Due, Plan]], runs: Sequence[tuple[Due, Run]]) -> Bound[tuple[str]]:
     """The statement that writes all of it."""
     kinds = [KINDS[row.kind] for row, _ in runs]
     return FIRE(

@@ -82,7 +82,8 @@ _asked = (
         ["tenant_id", "id", "queue", "kind", "payload", "slot", "correlation_id", "max_attempts"],
         select(
             _ran.c.tenant_id, _ran.c.job_id, _run.c.run_queues, _run.c.run_kinds, _run.c.run_payloads,
-            _run.c.run_keys, literal_column("'schedule:'") + cast(_ran.c.id, Text), cast(bindparam("attempts"), Integer),
+            _run.c.run_keys, literal_column("'schedule:'") + cast(_ran.c.id, Text),
+            cast(bindparam("attempts"), Integer),
         )
         .join(_run, _run.c.run_ids == _ran.c.id)
         .where(_ran.c.job_id.is_not(None)),
@@ -90,4 +91,4 @@ _asked = (
     .on_conflict_do_nothing()
     .cte("asked")
 )  # fmt: skip
-FIRE = Statement(select(_ran.c.trigger).add_cte(_asked))
+FIRE: Statement[tuple[str]] = Statement(select(_ran.c.trigger).add_cte(_asked))

@@ -4,7 +4,22 @@ from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Date, Select, Text, Uuid, and_, bindparam, case, cast, exists, func, literal_column, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    Select,
+    Text,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    cast,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from db.statement import TENANT, Statement
@@ -25,7 +40,7 @@ EXAMPLES: Final = 20
 class Found(NamedTuple):
     id: str
     number: str
-    count: int
+    total: int
 
 
 class PeriodRow(NamedTuple):
@@ -43,7 +58,7 @@ class CheckRow(NamedTuple):
 
 
 _first, _last = cast(bindparam("first"), Date), cast(bindparam("last"), Date)
-_draft = literal_column("'draft'")
+_draft: ColumnElement[str] = literal_column("'draft'")
 
 
 def _finding(table: Any, *conditions: Any, number: Any = None) -> Statement[Found]:
@@ -95,7 +110,7 @@ _to_bill = exists().where(
     purchase_order_lines.c.tenant_id == TENANT, purchase_order_lines.c.order_id == purchase_orders.c.id,
     purchase_order_lines.c.received > purchase_order_lines.c.billed,
 )  # fmt: skip
-_none = literal_column("''")
+_none: ColumnElement[str] = literal_column("''")
 
 #: rule -> (whether it hinders, its statement)
 RULES: Final[dict[str, tuple[bool, Statement[Found]]]] = {
@@ -135,7 +150,8 @@ RULES: Final[dict[str, tuple[bool, Statement[Found]]]] = {
     "unallocated_payments": (
         True,
         _finding(
-            payments, payments.c.unallocated > 0, payments.c.date <= _last, payments.c.state == literal_column("'posted'")
+            payments, payments.c.unallocated > 0, payments.c.date <= _last,
+            payments.c.state == literal_column("'posted'")
         ),
     ),
 }  # fmt: skip
@@ -158,7 +174,8 @@ ADD_CHECK = Statement(
 )  # fmt: skip
 UNFINISHED_JOB: Statement[tuple[UUID]] = Statement(
     select(jobs.c.id).where(
-        jobs.c.tenant_id == TENANT, jobs.c.unique_key == bindparam("unique_key", type_=Text),
+        jobs.c.tenant_id == TENANT,
+        jobs.c.unique_key == bindparam("unique_key", type_=Text),
         jobs.c.phase == literal_column("'unfinished'"),
     )
 )

@@ -15,13 +15,15 @@ from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
 from erp.kernel.errors import NotFound
 
-ASK = Command("period_checks.ask", service.ask_for_check, "periods:write", target=True, status=202, made_in="/v1/jobs")
+ASK = Command(
+    "period_checks.ask", service.ask_for_check, "periods:write", target=True, status=202, made_in="/v1/jobs"
+)
 COMMANDS = (ASK,)
 
 
 @post("/periods/{period_id:uuid}/check", status_code=202, summary="Look at a period before it is closed")
 async def ask_for_check(request: ApiRequest, period_id: UUID) -> Reply[AskedCheckView]:
-    """After the answer, by a job; the result is among the period checks then. It changes nothing and forbids nothing."""
+    """After the answer, by a job; the result is among the period checks then. It forbids nothing."""
     return await perform(request, ASK, target=period_id)
 
 

@@ -74,7 +74,7 @@ def _finding(rule: str, hinders: bool, rows: Sequence[Found]) -> FindingView:
     return FindingView(
         rule=rule,  # type: ignore[arg-type]  # the names of RULES, and `proof`
         hinders=hinders,
-        count=rows[0].count if rows else 0,
+        count=rows[0].total if rows else 0,
         examples=[ExampleView(id=row.id, number=row.number) for row in rows[:EXAMPLES]],
     )
 

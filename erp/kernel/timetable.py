@@ -49,7 +49,7 @@ class Timetable:
             raise Invalid(f"This is no cron expression: {detail}", pointer="/cron", cron=expression) from None
         #: Minutes of an hour it may fit.
         self.minutes = len(parsed.minutes)
-        self._every_hour = len(parsed.hours) == 24  # noqa: PLR2004  # hours of a day
+        self._every_hour = len(parsed.hours) == 24  # hours of a day
         if self._every_hour:
             fields[1] = "*"
         self._fields = " ".join(fields)

@@ -13,13 +13,13 @@ from db.statement import Statement
 from erp.jobs.models import cron_runs
 from erp.kernel.errors import Invalid, NotFound
 from erp.kernel.timetable import timetable
-from erp.scheduling.models import system_schedules
 from erp.operations.system_schedules_schemas import (
     ChangeSystemScheduleInput,
     RequestedRunView,
     SystemRunView,
     SystemScheduleView,
 )
+from erp.scheduling.models import system_schedules
 from tenancy.errors import VersionConflict
 from tenancy.platform import PlatformDatabase, PlatformSession
 
@@ -188,4 +188,3 @@ def system_view(row: SystemRow) -> SystemScheduleView:
         reason=row.reason, changed_at=row.changed_at, settled_to=row.settled_to, requested_at=row.requested_at,
         next_at=following,
     )  # fmt: skip
-

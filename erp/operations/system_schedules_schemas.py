@@ -9,7 +9,10 @@ from erp.kernel.timetable import Missed
 from erp.scheduling.schemas import Trigger
 
 SystemCron = Annotated[
-    str, Meta(min_length=9, max_length=100, description="Five fields; every minute is allowed.", examples=["0 3 * * *"])
+    str,
+    Meta(
+        min_length=9, max_length=100, description="Five fields; every minute is allowed.", examples=["0 3 * * *"]
+    ),
 ]  # fmt: skip
 SystemZone = Annotated[
     str,
@@ -85,5 +88,3 @@ class RequestedRunView(Struct, frozen=True, kw_only=True):
 
     name: str
     requested_at: Timestamp
-
-

@@ -64,7 +64,9 @@ async def draft_recurring_order(
     """Stock lacks: leave the slot's order a draft and tell. Raises what placing one raises."""
     made = await place_recurring_order(work, recurring_order_id, slot, draft=True)
     row, _ = await locked(work, recurring_order_id)
-    await _tell(work, row, slot, "recurring_order_draft", f"The order of `{row.name}` is a draft: stock lacks", refusal)
+    await _tell(
+        work, row, slot, "recurring_order_draft", f"The order of `{row.name}` is a draft: stock lacks", refusal
+    )
     return made
 
 

@@ -58,7 +58,9 @@ async def end_recurring_order(request: ApiRequest, recurring_order_id: UUID) -> 
     return await perform(request, END, target=recurring_order_id)
 
 
-@post("/recurring-orders/{recurring_order_id:uuid}/run", status_code=202, summary="Make a recurring order's order now")
+@post(
+    "/recurring-orders/{recurring_order_id:uuid}/run", status_code=202, summary="Make a recurring order's order now"
+)
 async def run_recurring_order(request: ApiRequest, recurring_order_id: UUID) -> Reply[ScheduleRunView]:
     """Beside its moments. It counts among `most_orders`."""
     return await perform(request, RUN, target=recurring_order_id)
@@ -82,7 +84,9 @@ async def list_recurring_orders(request: ApiRequest) -> Reply[Page[RecurringOrde
     "/recurring-orders/{recurring_order_id:uuid}/runs", summary="List what came of a recurring order's moments",
     opt={"listing": RUNS},
 )  # fmt: skip
-async def list_recurring_order_runs(request: ApiRequest, recurring_order_id: UUID) -> Reply[Page[RecurringOrderRunView]]:
+async def list_recurring_order_runs(
+    request: ApiRequest, recurring_order_id: UUID
+) -> Reply[Page[RecurringOrderRunView]]:
     """Newest first: the order of each moment, or why there is none."""
     request.caller.require(_READ)
     [found] = await read_rows(request, RECURRING_ORDER(recurring_order_id=recurring_order_id))

@@ -138,9 +138,7 @@ def save(work: UnitOfWork, before: RecurringRow, **changes: Any) -> RecurringRow
         return before
     after = after._replace(version=before.version + 1)
     values = {**after._asdict(), "template": Jsonb(after.template)}
-    work.save(
-        SET_RECURRING_ORDER(recurring_order_id=before.id, **{f"new_{name}": values[name] for name in CHANGING})
-    )
+    work.save(SET_RECURRING_ORDER(recurring_order_id=before.id, **{f"new_{name}": values[name] for name in CHANGING}))
     old, new = facts(before), facts(after)
     changed = [name for name in new if new[name] != old[name]]
     what = "ended" if after.state == "ended" else "updated"

@@ -139,7 +139,10 @@ PROPOSE: Statement[ProposalRow] = Statement(
     ProposalRow,
 )  # fmt: skip
 
-_proposal = (purchase_proposals.c.tenant_id == TENANT, purchase_proposals.c.id == bindparam("proposal_id", type_=Uuid))
+_proposal = (
+    purchase_proposals.c.tenant_id == TENANT,
+    purchase_proposals.c.id == bindparam("proposal_id", type_=Uuid),
+)
 PROPOSAL: Statement[ProposalRow] = Statement(select(*PROPOSAL_COLUMNS).where(*_proposal), ProposalRow)
 LOCK_PROPOSAL: Statement[ProposalRow] = Statement(
     select(*PROPOSAL_COLUMNS).where(*_proposal).with_for_update(), ProposalRow
@@ -155,7 +158,8 @@ DECIDE = Statement(
 )  # fmt: skip
 UNFINISHED_JOB: Statement[tuple[UUID]] = Statement(
     select(jobs.c.id).where(
-        jobs.c.tenant_id == TENANT, jobs.c.unique_key == bindparam("unique_key", type_=Text),
+        jobs.c.tenant_id == TENANT,
+        jobs.c.unique_key == bindparam("unique_key", type_=Text),
         jobs.c.phase == literal_column("'unfinished'"),
     )
 )

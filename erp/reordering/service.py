@@ -74,9 +74,7 @@ async def update_rule(work: UnitOfWork, rule_id: UUID, data: UpdateReorderRuleIn
     after = before._replace(**sent)
     if after == before:
         return rule_view(before)
-    parties, products = await work.load(
-        party_facts(after.supplier_id), selling_facts([after.product_id], work.today)
-    )
+    parties, products = await work.load(party_facts(after.supplier_id), selling_facts([after.product_id], work.today))
     if after.supplier_id != before.supplier_id:
         supplier_of(parties, after.supplier_id, pointer="/supplier_id")
     _check(after, products)

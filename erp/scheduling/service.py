@@ -91,7 +91,7 @@ async def update_schedule(work: UnitOfWork, schedule_id: UUID, data: UpdateSched
 
 def change_schedule(work: UnitOfWork, before: ScheduleRow, **changes: Any) -> ScheduleRow:
     """Queue a change. What changes when it runs makes it count anew from now. Raises Invalid, ScheduleTooFrequent."""
-    after = before._replace(**changes)
+    after: ScheduleRow = before._replace(**changes)
     if (after.cron, after.time_zone, after.enabled) != (before.cron, before.time_zone, before.enabled):
         following = checked_timetable(after.cron, after.time_zone).next(max(work.now, before.settled_to))
         after = after._replace(
@@ -105,7 +105,11 @@ def change_schedule(work: UnitOfWork, before: ScheduleRow, **changes: Any) -> Sc
     old, new = _facts(before), _facts(after)
     changed = [name for name in new if new[name] != old[name]]
     _tell(
-        work, after, "updated", before={name: old[name] for name in changed}, after={name: new[name] for name in changed}
+        work,
+        after,
+        "updated",
+        before={name: old[name] for name in changed},
+        after={name: new[name] for name in changed},
     )
     return after
 

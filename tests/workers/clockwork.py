@@ -2,7 +2,6 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -51,7 +50,5 @@ class Clockwork:
 
 
 @pytest.fixture
-async def clockwork(
-    platform: PlatformDatabase, database: TenantDatabase, tables: Tables, clean: None
-) -> AsyncIterator[Clockwork]:
-    yield Clockwork(platform, database, tables)
+def clockwork(platform: PlatformDatabase, database: TenantDatabase, tables: Tables, clean: None) -> Clockwork:
+    return Clockwork(platform, database, tables)

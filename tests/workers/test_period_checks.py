@@ -63,7 +63,7 @@ async def test_everything_unfinished_is_found_and_nothing_when_it_is_finished(
     tables.rows("UPDATE stock_levels SET on_hand = on_hand + 1 WHERE tenant_id = %(id)s", id=tenant.id)
     count, name = (await check(tenant, clockwork, period))["proof"]
     assert (count >= 1, "stock" in name or "hand" in name) == (True, True)
-    assert len((await tenant.get("/v1/period-checks", **{"period_id": period["id"]}))["data"]) == 5
+    assert len((await tenant.get("/v1/period-checks", period_id=period["id"]))["data"]) == 5
 
 
 async def test_a_schedule_looks_at_the_month_that_has_ended(new_tenant: NewTenant, clockwork: Clockwork) -> None:

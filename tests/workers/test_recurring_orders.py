@@ -116,7 +116,10 @@ def caller_of(tenant: Tenant) -> Any:
 
 @pytest.mark.parametrize(
     ("policy", "state", "notice"),
-    [("skip", None, "recurring_order_skipped"), ("backorder", "confirmed", None), ("draft", "draft", "recurring_order_draft")],
+    [
+        ("skip", None, "recurring_order_skipped"), ("backorder", "confirmed", None),
+        ("draft", "draft", "recurring_order_draft"),
+    ],
 )  # fmt: skip
 async def test_where_stock_lacks_its_policy_decides(
     new_tenant: NewTenant, clockwork: Clockwork, policy: str, state: str | None, notice: str | None

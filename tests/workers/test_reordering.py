@@ -27,7 +27,7 @@ async def rule(tenant: Tenant, stock: str = "3", **fields: Any) -> Any:
 
 
 async def proposals(tenant: Tenant, **filters: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = (await tenant.get("/v1/purchase-proposals", **filters))["data"]
+    found: list[dict[str, Any]] = (await tenant.get("/v1/purchase-proposals", 200, **filters))["data"]
     return found
 
 

@@ -80,7 +80,12 @@ async def test_a_new_task_begins_with_its_next_moment(
     ],
 )
 async def test_missed_slots_are_treated_as_their_policy_says(
-    platform: PlatformDatabase, lease: Lease, tables: Tables, policy: Any, done: list[int], kept: list[tuple[str, int]]
+    platform: PlatformDatabase,
+    lease: Lease,
+    tables: Tables,
+    policy: Any,
+    done: list[int],
+    kept: list[tuple[str, int]],
 ) -> None:
     effects, (cron, last) = Effects(), half_hourly()
     schedule = Schedule(platform, lease, (effects.task("probe.missed", cron, missed=policy),))

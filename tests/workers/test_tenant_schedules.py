@@ -167,7 +167,7 @@ async def frozen_scheduler(
     freeze.touch()
     begun = [scheduler(processes, freeze, **environment) for _ in range(number)]
     async with asyncio.timeout(30):
-        while len(list(folder.glob("ready-*"))) < number:  # noqa: ASYNC110  # they are other processes
+        while len(list(folder.glob("ready-*"))) < number:  # noqa: ASYNC110, ASYNC240  # they are other processes
             await asyncio.sleep(0.05)
     caller = newcomer()
     for _ in range(5):
@@ -187,9 +187,7 @@ async def frozen_scheduler(
 
 
 def scheduler(processes: Processes, freeze: Path, **environment: str) -> Running:
-    return processes.coordinator(
-        {"PROBE_FREEZE": str(freeze)} | environment, module="tests.workers.probe_scheduler"
-    )
+    return processes.coordinator({"PROBE_FREEZE": str(freeze)} | environment, module="tests.workers.probe_scheduler")
 
 
 def _stopped(running: Running) -> bool:

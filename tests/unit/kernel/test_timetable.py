@@ -46,7 +46,10 @@ def expressions(draw: st.DrawFn) -> tuple[str, set[int], set[int], set[int]]:
 def expected(zone: str, begin: datetime, end: datetime, named: tuple[set[int], set[int], set[int]]) -> list[datetime]:
     """The rule itself, minute by minute: what the clocks on the wall show, and what they leave out."""
     minutes, hours, days = named
-    fits = lambda t: t.minute in minutes and t.hour in hours and t.isoweekday() % 7 in days  # noqa: E731
+
+    def fits(shown: datetime) -> bool:
+        return shown.minute in minutes and shown.hour in hours and shown.isoweekday() % 7 in days
+
     place, every_hour = ZoneInfo(zone), len(hours) == 24
     found, seen = [], set()
     moment = begin - timedelta(days=2)  # what was on the wall before may be there again
@@ -143,7 +146,7 @@ def test_what_is_done_about_missed_moments() -> None:
     table = timetable("0 * * * *", "UTC")
     hours = table.latest(now - timedelta(hours=3), now, MOST_MISSED)
     assert len(hours) == 3
-    skipping, once, every = (plan(hours, now, policy) for policy in ("skip", "run_once", "run_all"))  # type: ignore[arg-type]
+    skipping, once, every = plan(hours, now, "skip"), plan(hours, now, "run_once"), plan(hours, now, "run_all")
     assert skipping == once == (hours[-1:], 2, hours[-1], True)
     assert every == (hours, 0, hours[-1], True)
     late = now + timedelta(minutes=30)
