@@ -128,7 +128,8 @@ async def found_recurring_order(work: UnitOfWork, recurring_order_id: UUID) -> T
     [found] = await work.peek(RECURRING_ORDER(recurring_order_id=recurring_order_id))
     if not found:
         raise NotFound(recurring_order_id=str(recurring_order_id))
-    return found[0]
+    row: Timed = found[0]
+    return row
 
 
 def save(work: UnitOfWork, before: RecurringRow, **changes: Any) -> RecurringRow:

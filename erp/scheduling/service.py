@@ -148,7 +148,8 @@ async def _load(work: UnitOfWork, schedule_id: UUID) -> ScheduleRow:
     [found] = await work.load(LOCK_SCHEDULE(schedule_id=schedule_id))
     if not found:
         raise NotFound(schedule_id=str(schedule_id))
-    return found[0]
+    row: ScheduleRow = found[0]
+    return row
 
 
 def _changeable(row: ScheduleRow) -> TaskKind:

@@ -54,7 +54,10 @@ CREATE TABLE purchase_proposals (
     CONSTRAINT purchase_proposals_order_key UNIQUE (tenant_id, order_id),
     CONSTRAINT purchase_proposals_state_check CHECK (state IN ('open', 'accepted', 'dismissed')),
     CONSTRAINT purchase_proposals_order_check CHECK ((state = 'accepted') = (order_id IS NOT NULL)),
-    CONSTRAINT purchase_proposals_quantity_check CHECK (quantity > 0 AND quantity < 'Infinity')
+    CONSTRAINT purchase_proposals_quantity_check CHECK (quantity > 0 AND quantity < 'Infinity'),
+    CONSTRAINT purchase_proposals_price_check CHECK (unit_price >= 0 AND unit_price < 'Infinity'),
+    CONSTRAINT purchase_proposals_found_check
+        CHECK (available > '-Infinity' AND available < 'Infinity' AND incoming >= 0 AND incoming < 'Infinity')
 );
 -- At most one that is open for a rule, whoever looks at once.
 CREATE UNIQUE INDEX purchase_proposals_open_key ON purchase_proposals (tenant_id, rule_id) WHERE state = 'open';
