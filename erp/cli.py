@@ -7,6 +7,7 @@ from erp.exchange.commands import imports
 from erp.exchange.demo.commands import demo
 from erp.operations.configuration_cli import config
 from erp.operations.payments_cli import payments
+from erp.operations.schedules_cli import schedules
 from erp.operations.two_phase_cli import two_phase
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The ERP backend on this machine.")
@@ -15,6 +16,7 @@ app.add_typer(imports, name="import")
 app.add_typer(config, name="config")
 app.add_typer(two_phase, name="two-phase")
 app.add_typer(payments, name="payments")
+app.add_typer(schedules, name="schedules")
 app.command()(demo)
 
 
