@@ -84,7 +84,7 @@ def disable(context: typer.Context, name: Name, reason: Annotated[str, typer.Opt
 def change(
     context: typer.Context,
     name: Name,
-    cron: Annotated[str, typer.Option(help="Five fields, in quotes.")],
+    cron: Annotated[str, typer.Argument(help="Five fields, in quotes.")],
     reason: Annotated[str, typer.Option()] = "changed by hand",
 ) -> None:
     """Give it another rhythm."""

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from erp.cli import app
 from tests.api.whole.conftest import Tenant, client_of
+from tests.services import Services
 
 Cli = Callable[..., Awaitable[str]]
 _LOGGED = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[.*\n", re.MULTILINE)
@@ -121,3 +122,10 @@ async def test_a_tenants_schedules_from_the_command_line(tenant: Tenant, cli: Cl
     assert "version 3" in await cli(tenant.key, "enable", "Nightly")
     assert "04:00" in await cli(tenant.key, "change", "Nightly", "0 4 * * *")
     assert "no schedule" in await cli(tenant.key, "runs", "Weekly", code=1)
+
+
+async def test_the_systems_tasks_from_the_command_line(tenant: Tenant, cli: Cli, services: Services) -> None:
+    """Those that a leader has made known, however many they are."""
+    names = [one["name"] for one in json.loads(await cli(services.operator_key, "list", "--json"))]
+    assert names == sorted(names)
+    assert "not-found" in await cli(services.operator_key, "run", "nothing", code=1)
