@@ -10,6 +10,7 @@ from msgspec import UNSET
 from psycopg.types.json import Jsonb
 
 from db.identifiers import new_id
+from erp.inventory.facts import chosen_location, location_facts
 from erp.kernel.errors import Invalid, InvalidState, NotFound
 from erp.kernel.timetable import timetable
 from erp.parties.facts import customer_of, party_facts
@@ -171,8 +172,10 @@ def _timed(row: RecurringRow, schedule: ScheduleRow) -> Timed:
 async def _check_template(work: UnitOfWork, template: OrderTemplate) -> None:
     """Whether an order could be made of it today. Raises what creating one raises, under /order."""
     products = sorted({line.product_id for line in template.lines})
-    parties, found, ratios = await work.load(
-        party_facts(template.party_id), selling_facts(products, work.today), conversions(products)
-    )
+    places, parties, found, ratios = await work.load(
+        location_facts(template.location_id), party_facts(template.party_id), selling_facts(products, work.today),
+        conversions(products),
+    )  # fmt: skip
+    chosen_location(places, template.location_id, pointer="/order/location_id")
     customer_of(parties, template.party_id, pointer="/order/party_id")
     check_lines(work, template, found, ratios)

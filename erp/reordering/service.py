@@ -8,7 +8,8 @@ from msgspec import UNSET
 
 from db.identifiers import new_id
 from erp.inventory.facts import check_decimals, chosen_location, location_facts, stocked_product
-from erp.kernel.errors import Invalid, InvalidState, NotFound
+from erp.inventory.queries import WAREHOUSE
+from erp.kernel.errors import Invalid, InvalidState, NotFound, UnknownReference
 from erp.kernel.quantity import quantity_text
 from erp.kernel.text import decimal
 from erp.parties.facts import party_facts, supplier_of
@@ -98,8 +99,12 @@ def _check(row: RuleRow, products: Sequence[SellingFacts]) -> None:
 
 
 async def ask_for_reordering(work: UnitOfWork, data: RunReorderingInput | None = None) -> ReorderingRunView:
-    """Have all rules looked at after the answer; once, while an equal job is not over."""
+    """Have the rules looked at after the answer; once, while an equal job is not over. Raises UnknownReference."""
     warehouse = str(data.warehouse_id) if data is not None and data.warehouse_id is not None else None
+    if warehouse is not None:
+        [found] = await work.load(WAREHOUSE(warehouse_id=warehouse))
+        if not found:
+            raise UnknownReference("There is no warehouse with this id.", pointer="/warehouse_id")
     key = f"reorder:{warehouse or 'all'}"
     work.enqueue(JOB_KIND, {"warehouse_id": warehouse}, queue="low", unique_key=key)
     [[(job_id,)]] = await work.load(UNFINISHED_JOB(unique_key=key))
