@@ -11,11 +11,11 @@ _SALES = {
 }  # fmt: skip
 _WAREHOUSE = {
     "products:*", "stock:*", "reservations:*", "deliveries:*", "returns:*", "goods_receipts:*", "sales_orders:read",
-    "purchase_orders:*", "parties:read", "jobs:read", "imports:*", "notices:*", "tenant:read",
+    "purchase_orders:*", "parties:read", "jobs:read", "imports:*", "notices:*", "tenant:read", "schedules:*",
 }  # fmt: skip
 _ACCOUNTANT = {
     "*:read", "ledger:*", "periods:*", "invoices:*", "payments:*", "bills:*", "taxes:*", "parties:*",
-    "purchase_orders:*", "imports:*", "jobs:*", "fulfilments:*",
+    "purchase_orders:*", "imports:*", "jobs:*", "fulfilments:*", "schedules:*",
 }  # fmt: skip
 
 #: Role -> scopes. `owner` alone manages keys and the tenant's own record.

@@ -15,9 +15,7 @@ from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
 from erp.kernel.errors import NotFound
 
-ASK = Command(
-    "period_checks.ask", service.ask_for_check, "periods:write", target=True, status=202, made_in="/v1/jobs"
-)
+ASK = Command("period_checks.ask", service.ask_for_check, "periods:write", target=True, status=202)
 COMMANDS = (ASK,)
 
 

@@ -32,8 +32,7 @@ UPDATE = Command(
 )  # fmt: skip
 END = Command("recurring_orders.end", service.end_recurring_order, _WRITE, target=True, match="accepted")
 RUN = Command(
-    "recurring_orders.run", service.run_recurring_order, _WRITE, target=True, status=202, key="required",
-    made_in="/v1/schedules",
+    "recurring_orders.run", service.run_recurring_order, _WRITE, target=True, status=202, key="required"
 )  # fmt: skip
 COMMANDS = (CREATE, UPDATE, END, RUN)
 

@@ -29,9 +29,7 @@ UPDATE = Command(
 DELETE = Command(
     "schedules.delete", service.delete_schedule, _WRITE, target=True, match="accepted", status=204
 )  # fmt: skip
-RUN = Command(
-    "schedules.run", service.run_schedule, _WRITE, target=True, status=202, key="required", made_in="/v1/schedules"
-)
+RUN = Command("schedules.run", service.run_schedule, _WRITE, target=True, status=202, key="required")
 COMMANDS = (CREATE, UPDATE, DELETE, RUN)
 
 

@@ -226,12 +226,13 @@ async def test_a_tenants_schedule_from_its_making_to_its_result(
         " WHERE id = %(id)s",
         id=made["id"], cron=f"{slot.minute} {slot.hour} * * *", slot=slot, before=slot - timedelta(hours=1),
     )  # fmt: skip
-    await tables.until("SELECT count(*) = 1 FROM jobs WHERE tenant_id = %(id)s AND state = 'done'", id=tenant.id)
+    done = "SELECT count(*) = %(n)s FROM jobs WHERE payload->>'schedule_id' = %(id)s AND state = 'done'"
+    await tables.until(done, n=1, id=made["id"])
     key = uuid.uuid4().hex
     path = f"/v1/schedules/{made['id']}/run"
     first, again = await tenant.post(path, key=key), await tenant.post(path, key=key)
     assert first == again
-    await tables.until("SELECT count(*) = 2 FROM jobs WHERE tenant_id = %(id)s AND state = 'done'", id=tenant.id)
+    await tables.until(done, n=2, id=made["id"])
     runs = (await tenant.get(f"/v1/schedules/{made['id']}/runs"))["data"]
     assert [(run["trigger"], run["state"], run["result"]) for run in runs] == [
         ("manual", "done", {"noted": 0}),
