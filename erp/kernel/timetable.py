@@ -27,6 +27,7 @@ ON_TIME: Final = timedelta(minutes=5)
 _FIELDS: Final = 5
 _LONGEST: Final = 100
 _WINDOWS: Final = tuple(timedelta(hours=hours) for hours in (1, 24, 24 * 8, 24 * 62, 24 * 366))
+_DAY: Final = timedelta(days=1)
 _NONE_BEFORE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -50,8 +51,6 @@ class Timetable:
         #: Minutes of an hour it may fit.
         self.minutes = len(parsed.minutes)
         self._every_hour = len(parsed.hours) == 24  # hours of a day
-        if self._every_hour:
-            fields[1] = "*"
         self._fields = " ".join(fields)
 
     def after(self, moment: datetime) -> Iterator[datetime]:
@@ -84,11 +83,27 @@ class Timetable:
                 yield found
 
     def _real(self, moment: datetime) -> Iterator[datetime]:
-        last = moment.astimezone(UTC)
-        for local in CronSim(self._fields, moment.astimezone(self._zone)):
-            if (found := local.astimezone(UTC)) > last:
-                last = found
+        """As clocks that never change show it, each from one change to the next."""
+        at, offset = moment.astimezone(UTC), self._offset(moment)
+        while True:
+            for local in CronSim(self._fields, (at + offset).replace(tzinfo=None)):
+                found = (local - offset).replace(tzinfo=UTC)
+                near = min(found, at + _DAY)
+                if self._offset(near) != offset:
+                    change = _change(at, near, self._zone)
+                    at, offset = change - timedelta(seconds=1), self._offset(change)
+                    break
+                if near != found:  # far ahead there may be two changes more
+                    at = max(near, found - _DAY)
+                    offset = self._offset(at)
+                    break
+                at = found
                 yield found
+
+    def _offset(self, moment: datetime) -> timedelta:
+        offset = moment.astimezone(self._zone).utcoffset()
+        assert offset is not None
+        return offset
 
 
 class Plan(NamedTuple):

@@ -108,6 +108,11 @@ def test_the_next_moment_of_a_moment_is_the_following_one(
         # Every hour is every real hour.
         ("0 * * * *", "Europe/Berlin", "2026-10-24T23:30+00:00",
          ["2026-10-25T00:00", "2026-10-25T01:00", "2026-10-25T02:00"]),
+        # Half an hour is left out on Lord Howe: what the clocks show is done, what they do not is not.
+        ("30 * * * *", "Australia/Lord_Howe", "2026-10-03T15:29+00:00", ["2026-10-03T15:30", "2026-10-03T16:30"]),
+        ("15 * * * *", "Australia/Lord_Howe", "2026-10-03T14:45+00:00", ["2026-10-03T16:15"]),
+        # Once a year, at a midnight that exists twice.
+        ("30 * 1 11 *", "America/Havana", "2026-01-01T00:00+00:00", ["2026-11-01T04:30", "2026-11-01T05:30"]),
         # Midnight does not exist in Cairo: the day begins at one.
         ("0 0 * * *", "Africa/Cairo", "2026-04-23T12:00+00:00", ["2026-04-23T22:00", "2026-04-24T21:00"]),
         # The 30th of December 2011 does not exist in Samoa.
