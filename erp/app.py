@@ -12,6 +12,7 @@ from db.statement import Bound
 from erp.accounting import routes as accounting
 from erp.audit import routes as audit
 from erp.catalog import routes as catalog
+from erp.closing import routes as closing
 from erp.eventstore import routes as eventstore
 from erp.exchange.imports import routes as imports
 from erp.fulfilment import routes as fulfilment
@@ -35,6 +36,7 @@ from erp.operations import (
     instances_routes,
     leader_routes,
     locks_routes,
+    system_schedules_routes,
     two_phase_routes,
     usage_routes,
 )
@@ -43,9 +45,12 @@ from erp.payments import routes as payments
 from erp.pricing import routes as pricing
 from erp.projections import routes as projections
 from erp.purchasing import routes as purchasing
+from erp.recurring import routes as recurring
+from erp.reordering import routes as reordering
 from erp.reporting import routes as reporting
 from erp.runtime import Runtime, build_runtime
 from erp.sales import routes as sales
+from erp.scheduling import routes as scheduling
 from erp.settings import Settings, load_settings
 from erp.tenants import routes as tenants
 from fleet.configuration.snapshot import Configuration
@@ -68,7 +73,7 @@ SLICES: Final = (
     tenants, parties, catalog, pricing, accounting, inventory, invoicing, payments, sales, purchasing,
     intercompany, jobs, job_operations, imports, reporting, audit, configuration_routes, cache_routes, locks_routes,
     two_phase_routes, fulfilment, instances_routes, leader_routes, features_routes, usage_routes, breaker_routes,
-    eventstore, projections,
+    eventstore, projections, scheduling, system_schedules_routes, recurring, reordering, closing,
 )  # fmt: skip
 COMMANDS: Final[tuple[Command, ...]] = tuple(command for module in SLICES for command in module.COMMANDS)
 

@@ -10,6 +10,7 @@ from erp.operations.features_cli import features
 from erp.operations.instances_cli import instances
 from erp.operations.leader_cli import leader
 from erp.operations.payments_cli import payments
+from erp.operations.schedules_cli import schedules
 from erp.operations.two_phase_cli import two_phase
 from erp.projections.cli import events, projections
 
@@ -24,6 +25,7 @@ app.add_typer(leader, name="leader")
 app.add_typer(features, name="features")
 app.add_typer(events, name="events")
 app.add_typer(projections, name="projections")
+app.add_typer(schedules, name="schedules")
 app.command()(demo)
 
 

@@ -248,6 +248,10 @@ leader_transfers_total = plain_counter("leader_transfers_total", "Leads handed o
 scheduled_runs_total = counter(
     "scheduled_runs_total", "Runs of scheduled tasks", label("task"), label("outcome", "done", "failed", "skipped")
 )
+tenant_schedule_runs_total = counter(
+    "tenant_schedule_runs_total", "Slots of tenants' schedules that were taken",
+    label("trigger", "clock", "catch_up", "skipped"),
+)  # fmt: skip
 #: The same number everywhere a second after a change; an instance that lags behind works with older values.
 configuration_revision = gauge(
     "configuration_revision", "The newest configuration change of a database this process works with",

@@ -12,11 +12,11 @@ _SALES = {
 _WAREHOUSE = {
     "products:*", "stock:*", "reservations:*", "deliveries:*", "returns:*", "goods_receipts:*", "sales_orders:read",
     "purchase_orders:*", "parties:read", "jobs:read", "imports:*", "notices:*", "tenant:read", "operations:*",
+    "schedules:*",
 }  # fmt: skip
 _ACCOUNTANT = {
     "*:read", "ledger:*", "periods:*", "invoices:*", "payments:*", "bills:*", "taxes:*", "parties:*",
-    "purchase_orders:*", "imports:*", "jobs:*", "fulfilments:*",
-    "operations:*",
+    "purchase_orders:*", "imports:*", "jobs:*", "fulfilments:*", "operations:*", "schedules:*",
 }  # fmt: skip
 
 #: Role -> scopes. `owner` alone manages keys and the tenant's own record.

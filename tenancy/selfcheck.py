@@ -14,6 +14,7 @@ PLATFORM_TABLES = frozenset(
         "leases",
         "lease_terms",
         "cron_runs",
+        "system_schedules",
         "prepared_statements",
         "configuration_head",
         "two_phase_decisions",

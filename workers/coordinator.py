@@ -42,6 +42,7 @@ from workers.roll_call import RollCall
 from workers.schedule import TASKS, Schedule, Task
 from workers.settings import WorkerSettings, load_worker_settings
 from workers.settling import Settler
+from workers.tenant_schedules import TenantSchedules
 
 log = get_logger("workers.coordinator")
 
@@ -167,6 +168,8 @@ class Coordinator:
             await schedule.tick()
             return False
 
+        tenants = TenantSchedules(self._platform)
+
         async def sweep() -> bool:
             return await self._dispatcher.sweep() > 0
 
@@ -175,6 +178,7 @@ class Coordinator:
             dispatching,
             Loop("sweep", sweep, settings.sweep_poll),
             Loop("schedule", tick, 1.0),
+            Loop("tenant-schedules", tenants.tick, 1.0),
             Loop("gauges", self._gauges.measure, settings.gauges_poll),
         ]
         if self.roll_call is not None:

@@ -1,39 +1,39 @@
 """What runs by the clock: a fixed list of tasks, each once a slot across the fleet, whoever believes to lead.
 
-The slot's row and what the task asks for are one transaction. Missed slots are not made up for: tasks look
-at what is due, not at what was due then; the daily ones ask for a tenant's day as long as it has no job.
+The slot's row and what the task asks for are one transaction. Interval tasks look at what is due, so a missed slot
+needs no making up; those with a cron expression make up for missed slots as their policy says. When a task runs, and
+whether, the operator may change (`system_schedules`); what it does not.
 """
 
 import time as clock
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from db.statement import Bound
-from fleet.configuration.snapshot import current
-from fleet.logging import get_logger
+from erp.kernel.timetable import MOST_MISSED, Missed, plan, timetable
+from erp.operations.system_schedules import TENANT_ZONE, zone_of
 from fleet.metrics import scheduled_runs_total
 from fleet.tracing import span
-from tenancy.job_keys import MAX_ATTEMPTS
 from tenancy.platform import PlatformDatabase, PlatformSession
 from workers.lease import Lease
 from workers.sagas.sweep import ask_for_sagas
 from workers.schedule_repository import (
-    ADD_DAILY_JOBS,
-    ADD_EXPIRY_JOBS,
+    CLEAR_REQUEST,
     DROP_DECISIONS,
     DROP_JOBS,
     DROP_KEYS,
     DROP_RUNS,
+    DROP_TENANT_RUNS,
     NOTE_RUN,
+    SETTLE,
+    TAKE_MOMENT,
     TAKE_SLOT,
-    ZONES,
     SlotTaken,
 )
-
-log = get_logger("workers.schedule")
+from workers.schedule_rows import ScheduleRows
+from workers.tenant_tasks import TenantJobs, ask_for_expiries, ask_tenants
 
 #: Rows a clean-up deletes per transaction, and transactions per slot.
 _BATCH = 1_000
@@ -45,56 +45,25 @@ Tidy = Callable[[PlatformDatabase], Awaitable[int]]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """`fill` works in the slot's own transaction; `tidy` after it, in small ones that may stop anywhere."""
+    """`fill` works in the slot's own transaction; `tidy` after it, in small ones that may stop anywhere.
+
+    Without `cron` a slot is `every` seconds. With it, slots are its moments in `zone`; where that is TENANT_ZONE,
+    each tenant has its own, looked for `every` seconds, and `tenants` says which job is theirs.
+    """
 
     name: str
-    every: float
+    every: float = 60.0
     fill: Fill | None = None
     tidy: Tidy | None = None
+    cron: str | None = None
+    zone: str = "UTC"
+    missed: Missed = "run_once"
+    tenants: TenantJobs | None = None
 
 
-async def _ask_for_expiries(session: PlatformSession, slot: SlotTaken) -> int:
-    [added] = await session.load(
-        ADD_EXPIRY_JOBS(to_queue="default", of_kind="reservation_expiry", attempts=current().get(MAX_ATTEMPTS))
-    )
-    return len(added)
-
-
-def daily(kind: str, at: time, queue: str = "low") -> Fill:
-    """A job of `kind` for every active tenant once its own clock shows `at`."""
-
-    async def fill(session: PlatformSession, slot: SlotTaken) -> int:
-        [zones] = await session.load(ZONES())
-        days = due_days([zone for (zone,) in zones], slot.now, at)
-        if not days:
-            return 0
-        [added] = await session.load(
-            ADD_DAILY_JOBS(
-                to_queue=queue,
-                of_kind=kind,
-                zones=list(days),
-                days=list(days.values()),
-                attempts=current().get(MAX_ATTEMPTS),
-            )
-        )
-        return len(added)
-
-    return fill
-
-
-def due_days(zones: list[str], now: datetime, at: time) -> dict[str, date]:
-    """Zone -> its present day, for the zones where it is `at` or later. Unknown zones are left out."""
-    found = {}
-    for zone in zones:
-        try:
-            local = now.astimezone(ZoneInfo(zone))
-        except (KeyError, ValueError, OSError):
-            # One tenant's unreadable zone must not keep the others from their day.
-            log.error("unknown time zone", zone=zone)
-            continue
-        if local.time() >= at:
-            found[zone] = local.date()
-    return found
+def each_tenant(name: str, kind: str, cron: str, queue: str = "low") -> Task:
+    """A job of `kind` for every active tenant, at the expression's moments by the tenant's own clock."""
+    return Task(name, cron=cron, zone=TENANT_ZONE, tenants=TenantJobs(kind, queue))
 
 
 def dropping(statement: Callable[..., Bound[Any]], age: timedelta) -> Tidy:
@@ -116,18 +85,23 @@ def dropping(statement: Callable[..., Bound[Any]], age: timedelta) -> Tidy:
     return tidy
 
 
+#: A further task is a line here; one for every tenant names a kind of job.
 TASKS: tuple[Task, ...] = (
-    Task("reservation_expiry", 30.0, fill=_ask_for_expiries),
+    Task("reservation_expiry", 30.0, fill=ask_for_expiries),
     Task("forgotten_sagas", 30.0, fill=ask_for_sagas),
-    Task("trial_balance_snapshots", 300.0, fill=daily("trial_balance_snapshots", time(3))),
-    Task("usage_measurement", 300.0, fill=daily("usage_measurement", time(2))),
-    Task("overdue_invoices", 300.0, fill=daily("overdue_invoices", time(4))),
-    Task("event_verification", 300.0, fill=daily("event_verification", time(2))),
+    each_tenant("trial_balance_snapshots", "trial_balance_snapshots", "0 3 * * *"),
+    each_tenant("usage_measurement", "usage_measurement", "0 2 * * *"),
+    each_tenant("event_verification", "event_verification", "0 2 * * *"),
+    each_tenant("overdue_invoices", "overdue_invoices", "0 4 * * *"),
     Task("idempotency_clean_up", 600.0, tidy=dropping(DROP_KEYS, timedelta(hours=72))),
     Task("job_clean_up", 3600.0, tidy=dropping(DROP_JOBS, timedelta(days=30))),
     Task("two_phase_clean_up", 3600.0, tidy=dropping(DROP_DECISIONS, timedelta(days=7))),
     Task("schedule_clean_up", 3600.0, tidy=dropping(DROP_RUNS, timedelta(days=30))),
+    Task("schedule_run_clean_up", 3600.0, tidy=dropping(DROP_TENANT_RUNS, timedelta(days=30))),
 )
+
+
+Take = Callable[[PlatformSession, Task], Awaitable[tuple[SlotTaken, int]]]
 
 
 class Schedule:
@@ -137,25 +111,34 @@ class Schedule:
         self._platform = platform
         self._lease = lease
         self._tasks = tasks
+        self._rows = ScheduleRows(platform)
         #: Task -> when to look again, on this process's clock.
         self._next: dict[str, float] = {}
 
+    async def register(self) -> None:
+        """Have the tasks known to the operator; the first tick does it too."""
+        await self._rows.refresh(self._tasks)
+
     async def tick(self) -> None:
         """Look at every task that may be due. Raises the first failure after all had their turn."""
+        for changed in await self._rows.refresh(self._tasks):
+            self._next.pop(changed, None)
         failed: Exception | None = None
         for task in self._tasks:
-            if clock.monotonic() >= self._next.get(task.name, 0.0):
-                try:
-                    await self._look_at(task)
-                except Exception as error:
-                    scheduled_runs_total.at(task.name, "failed").inc()
-                    failed = failed or error
+            try:
+                if self._rows.of(task.name).requested_at is not None:
+                    await self._look_at(task, self._take_requested)
+                if self._rows.of(task.name).enabled and clock.monotonic() >= self._next.get(task.name, 0.0):
+                    await self._look_at(task, self._take)
+            except Exception as error:
+                scheduled_runs_total.at(task.name, "failed").inc()
+                failed = failed or error
         if failed is not None:
             raise failed
 
-    async def _look_at(self, task: Task) -> None:
+    async def _look_at(self, task: Task, take: Take) -> None:
         with span("schedule", task=task.name):
-            taken, affected = await self._platform.run(lambda session: self._take(session, task))
+            taken, affected = await self._platform.run(lambda session: take(session, task))
             self._next[task.name] = clock.monotonic() + max(0.0, taken.wait)
             if not taken.won:
                 scheduled_runs_total.at(task.name, "skipped").inc()
@@ -166,13 +149,56 @@ class Schedule:
         scheduled_runs_total.at(task.name, "done").inc()
 
     async def _take(self, session: PlatformSession, task: Task) -> tuple[SlotTaken, int]:
-        lease = self._lease
-        [[taken]] = await session.load(
-            TAKE_SLOT(job=task.name, every=task.every, lease=lease.name, holder=lease.holder, term=lease.term)
-        )
-        if not taken.won or task.fill is None:
+        row = self._rows.of(task.name)
+        if (row.cron or row.declared_cron) is not None and task.tenants is None:
+            return await self._take_moments(session, task)
+        [[taken]] = await session.load(TAKE_SLOT(job=task.name, every=task.every, **self._under_lease()))
+        if not taken.won:
             return taken, 0
-        return taken, await task.fill(session, taken)
+        if task.tenants is not None:
+            row, _ = await self._rows.read(session, task.name)
+            return taken, await ask_tenants(session, task.tenants, row, taken.now)
+        return taken, await task.fill(session, taken) if task.fill is not None else 0
+
+    async def _take_moments(self, session: PlatformSession, task: Task) -> tuple[SlotTaken, int]:
+        """The oldest moment to be done of those nobody has looked at, as the policy says; the next one follows."""
+        row, now = await self._rows.read(session, task.name)
+        table = timetable(row.cron or row.declared_cron or "", zone_of(row))
+        moments = table.latest(row.settled_to, now, MOST_MISSED)
+        found = plan(moments, now, row.missed or row.declared_missed)  # type: ignore[arg-type]  # a CHECK says so
+        taken = SlotTaken(now, False, min(60.0, (table.next(now) - now).total_seconds()), now)
+        if found is None:
+            return taken, 0
+        slot, trigger = found.latest, "skipped"
+        if found.runs:
+            slot, trigger = found.runs[0], "catch_up" if found.late else "clock"
+        won = await self._won(session, task.name, slot, trigger, found.left_out)
+        session.save(SETTLE(of_job=task.name, to=slot, **self._under_lease()))
+        if not won or not found.runs:
+            return taken, 0
+        taken = SlotTaken(slot, True, 0.0 if len(found.runs) > 1 else taken.wait, now)
+        return taken, await task.fill(session, taken) if task.fill is not None else 0
+
+    async def _take_requested(self, session: PlatformSession, task: Task) -> tuple[SlotTaken, int]:
+        """The run an operator asked for, at the moment it was asked for."""
+        row, at = self._rows.take_request(task.name)
+        taken = SlotTaken(at, False, 0.0, at)
+        if not await self._won(session, task.name, at, "manual", 0):
+            return taken, 0
+        taken = taken._replace(won=True)
+        session.save(CLEAR_REQUEST(of_job=task.name, at=at))
+        if task.tenants is not None:
+            return taken, await ask_tenants(session, task.tenants, row, at, requested=True)
+        return taken, await task.fill(session, taken) if task.fill is not None else 0
+
+    async def _won(self, session: PlatformSession, job: str, slot: datetime, trigger: str, missed: int) -> bool:
+        [rows] = await session.load(
+            TAKE_MOMENT(job=job, slot=slot, trigger=trigger, missed=missed, **self._under_lease())
+        )
+        return bool(rows)
+
+    def _under_lease(self) -> dict[str, Any]:
+        return {"lease": self._lease.name, "holder": self._lease.holder, "term": self._lease.term}
 
     async def _note(self, session: PlatformSession, task: Task, taken: SlotTaken, affected: int) -> None:
         session.save(NOTE_RUN(of_job=task.name, of_slot=taken.slot, changed=affected))

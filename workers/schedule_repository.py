@@ -7,7 +7,6 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
-    Date,
     DateTime,
     Float,
     Integer,
@@ -16,12 +15,14 @@ from sqlalchemy import (
     Text,
     Uuid,
     bindparam,
+    case,
     cast,
     delete,
     exists,
     extract,
     func,
     literal_column,
+    null,
     or_,
     select,
     update,
@@ -32,6 +33,8 @@ from db.metadata import metadata
 from db.statement import Statement, rows_of
 from erp.inventory.models import reservations
 from erp.jobs.models import cron_runs, jobs
+from erp.operations.system_schedules import SYSTEM_COLUMNS, TENANT_ZONE
+from erp.scheduling.models import schedule_runs, system_schedules
 from tenancy.api_keys import tenants
 from tenancy.trail import idempotency_keys
 from workers.lease import leases
@@ -58,6 +61,10 @@ class SlotTaken(NamedTuple):
 _every: Any = bindparam("every", type_=Float)
 _begin = func.to_timestamp(func.floor(extract("epoch", NOW) / _every) * _every)
 _slot = select(_begin.label("at"), NOW.label("now")).cte("slot").prefix_with("MATERIALIZED")
+_leads = (
+    leases.c.name == bindparam("lease", type_=Text), leases.c.holder == bindparam("holder", type_=Text),
+    leases.c.term == bindparam("term", type_=BigInteger), leases.c.expires_at > NOW,
+)  # fmt: skip
 #: Only under a lease that holds, and holds until this commits: a deposed leader takes no slot. The key of
 #: (job, slot) lets one process win, also when two of them believe they lead.
 _taken = (
@@ -65,10 +72,7 @@ _taken = (
     .from_select(
         ["job", "slot", "term", "holder"],
         select(cast(bindparam("job"), Text), _slot.c.at, leases.c.term, leases.c.holder)
-        .where(
-            leases.c.name == bindparam("lease", type_=Text), leases.c.holder == bindparam("holder", type_=Text),
-            leases.c.term == bindparam("term", type_=BigInteger), leases.c.expires_at > NOW,
-        )
+        .where(*_leads)
         .with_for_update(read=True, of=leases),
     )
     .on_conflict_do_nothing()
@@ -81,6 +85,21 @@ TAKE_SLOT: Statement[SlotTaken] = Statement(
         cast(extract("epoch", _slot.c.at) + _every - extract("epoch", _slot.c.now), Float), _slot.c.now,
     ),
     SlotTaken,
+)  # fmt: skip
+#: The same for a moment that is known: of a cron expression, or when somebody asked for it.
+TAKE_MOMENT = Statement(
+    insert(cron_runs)
+    .from_select(
+        ["job", "slot", "trigger", "missed", "term", "holder"],
+        select(
+            cast(bindparam("job"), Text), cast(bindparam("slot"), DateTime(timezone=True)),
+            cast(bindparam("trigger"), Text), cast(bindparam("missed"), Integer), leases.c.term, leases.c.holder,
+        )
+        .where(*_leads)
+        .with_for_update(read=True, of=leases),
+    )
+    .on_conflict_do_nothing()
+    .returning(cron_runs.c.slot)
 )  # fmt: skip
 NOTE_RUN = Statement(
     update(cron_runs)
@@ -116,26 +135,68 @@ ADD_EXPIRY_JOBS = Statement(
 
 ZONES = Statement(select(tenants.c.time_zone).where(_active).distinct())
 
-_day = rows_of(zones=Text, days=Date)
-_of_day = cast(_day.c.days, Text)
-#: One job a tenant, kind and local day, whenever the day's hour has come: a late coordinator makes up for it.
-ADD_DAILY_JOBS = Statement(
+_due = rows_of(zones=Text, slots=Text)
+#: One job a tenant, kind and slot, however often it is asked for.
+ADD_TENANT_JOBS = Statement(
     insert(jobs)
     .from_select(
         _COLUMNS,
-        select(tenants.c.tenant_id, func.gen_random_uuid(), *_asked, cast(None, Text), _of_day)
-        .join(_day, _day.c.zones == tenants.c.time_zone)
+        select(tenants.c.tenant_id, func.gen_random_uuid(), *_asked, cast(None, Text), _due.c.slots)
+        .join(_due, _due.c.zones == tenants.c.time_zone)
         .where(
             _active,
             ~exists().where(
                 jobs.c.tenant_id == tenants.c.tenant_id, jobs.c.kind == bindparam("of_kind", type_=Text),
-                jobs.c.slot == _of_day,
+                jobs.c.slot == _due.c.slots,
             ),
         ),
     )
     .on_conflict_do_nothing()
     .returning(jobs.c.id)
 )  # fmt: skip
+
+_declared = rows_of(jobs=Text, everies=Float, crons=Text, zones=Text, misseds=Text)
+#: A task that goes by tenants' clocks begins with their last day: an upgrade over its hour must not cost them one.
+_register = insert(system_schedules).from_select(
+    ["job", "every", "declared_cron", "declared_time_zone", "declared_missed", "settled_to"],
+    select(
+        *_declared.c,
+        case(
+            (_declared.c.zones == literal_column(f"'{TENANT_ZONE}'"), NOW - literal_column("interval '1 day'")),
+            else_=NOW,
+        ),
+    ),
+)
+_DECLARED = ("every", "declared_cron", "declared_time_zone", "declared_missed")
+#: What the code declares now, in the order of the names: two who begin at once do not wait for each other in a ring.
+REGISTER = Statement(
+    _register.on_conflict_do_update(
+        index_elements=[system_schedules.c.job],
+        set_={name: _register.excluded[name] for name in _DECLARED},
+        where=or_(*(system_schedules.c[name].is_distinct_from(_register.excluded[name]) for name in _DECLARED)),
+    )
+)
+READ_SCHEDULE = Statement(
+    select(*SYSTEM_COLUMNS, NOW.label("now")).where(system_schedules.c.job == bindparam("of_job", type_=Text))
+)
+_this = system_schedules.c.job == bindparam("of_job", type_=Text)
+#: By the leader only: one that was deposed takes no slot, so it must not settle one either.
+SETTLE = Statement(
+    update(system_schedules)
+    .where(_this, exists().where(*_leads))
+    .values(settled_to=func.greatest(system_schedules.c.settled_to, bindparam("to", type_=DateTime(timezone=True))))
+)
+#: In a transaction that has taken a slot under the lease.
+SETTLE_TAKEN = Statement(
+    update(system_schedules)
+    .where(_this)
+    .values(settled_to=func.greatest(system_schedules.c.settled_to, bindparam("to", type_=DateTime(timezone=True))))
+)
+CLEAR_REQUEST = Statement(
+    update(system_schedules)
+    .where(_this, system_schedules.c.requested_at == bindparam("at", type_=DateTime(timezone=True)))
+    .values(requested_at=null())
+)
 
 _older_than = NOW - cast(bindparam("age"), Interval)
 
@@ -157,6 +218,7 @@ DROP_JOBS = _drop(
     jobs.c.phase.in_([literal_column(f"'{phase}'") for phase in ("done", "discarded", "cancelled")]),
 )  # fmt: skip
 DROP_RUNS = _drop(cron_runs, cron_runs.c.slot)
+DROP_TENANT_RUNS = _drop(schedule_runs, schedule_runs.c.created_at)
 #: A commit that is not carried out everywhere is kept, however old. What was given up is kept for as long as its
 #: coordinator could still come back to ask.
 DROP_DECISIONS = _drop(

@@ -77,6 +77,10 @@ class Api:
         """Raises ApiProblem."""
         return await self._call("POST", path, json=body, headers={"Idempotency-Key": key} if key else {})
 
+    async def patch(self, path: str, body: Any, *, version: int) -> Any:
+        """Only of the record as it was read. Raises ApiProblem."""
+        return await self._call("PATCH", path, json=body, headers={"If-Match": f'"{version}"'})
+
     async def every(self, path: str, **parameters: str) -> AsyncIterator[dict[str, Any]]:
         """All records of a list, page by page."""
         cursor: dict[str, str] = {}

@@ -88,6 +88,8 @@ cron_runs = Table(
     Column("slot", DateTime(timezone=True), primary_key=True),
     Column("term", BigInteger),
     Column("holder", Text),
+    Column("trigger", Text),
+    Column("missed", Integer),
     Column("started_at", DateTime(timezone=True)),
     Column("finished_at", DateTime(timezone=True)),
     Column("affected", BigInteger),

@@ -1,84 +1,45 @@
 """`erp config ...`: the configuration through the public API, a tenant's or, as the operator, the system's."""
 
-import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from urllib.parse import quote
 from uuid import uuid4
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from deploy.local.credentials import keep
-from deploy.local.keyring import known_keys
-from deploy.local.layout import state_layout
-from deploy.local.status import read_status
-from erp.exchange.api import Api, ApiProblem
-
-T = TypeVar("T")
+from erp.exchange.api import Api
+from erp.operations.service_cli import Raw, ask, choose_service, console, print_json
+from erp.operations.service_cli import table as new_table
 
 config = typer.Typer(no_args_is_help=True, help="What is configured: the system's values, or one tenant's.")
-_console = Console()
 
 Reason = Annotated[str, typer.Option(help="Why; it is kept in the history.", prompt=True)]
-Raw = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
-    """The service to ask and who asks."""
-
-    url: str
-    token: str
-    ca: Path | None
-
-
-@config.callback()
-def _where(
-    context: typer.Context,
-    tenant: Annotated[str, typer.Option(help="Slug of a tenant of the local fleet; without it the system.")] = "",
-    url: Annotated[str, typer.Option(help="Where the API is; the local fleet unless given.")] = "",
-    key: Annotated[str, typer.Option(envvar="ERP_API_KEY", help="Whose scope: a tenant's key, the operator's.")] = "",
-    ca: Annotated[Path | None, typer.Option(help="Certificate authority to trust.")] = None,
-) -> None:
-    """The scope follows from the key; of the local fleet the keys are known."""
-    layout = state_layout()
-    status = read_status(layout)
-    address = url or (status.url if status is not None else "") or ""
-    if not address:
-        raise typer.BadParameter("No fleet runs here: start it with `erp up`, or name a service with --url.")
-    token = key or (known_keys(layout).get(tenant, "") if tenant else "")
-    if not token and not tenant and layout.credentials.exists():
-        token = keep(layout.credentials).operator_key
-    if not token:
-        raise typer.BadParameter(f"No key is known{f' for `{tenant}`' if tenant else ''}: pass --key.")
-    context.obj = Where(address, token, ca or (layout.certificate if layout.certificate.exists() else None))
+config.callback()(choose_service)
 
 
 @config.command("list")
 def list_keys(context: typer.Context, as_json: Raw = False) -> None:
     """Every key of the scope with the value that holds and where it comes from."""
-    found = _ask(context, lambda api: api.get("/v1/configuration"))
+    found = ask(context, lambda api: api.get("/v1/configuration"))
     if as_json:
-        return _print_json(found)
-    table = _table("key", "value", "from", "type", "range", title=f"{found['scope']}, version {found['version']}")
+        return print_json(found)
+    table = new_table("key", "value", "from", "type", "range", title=f"{found['scope']}, version {found['version']}")
     for one in found["keys"]:
         table.add_row(one["key"], _text(one["value"]), one["source"], one["type"], _range(one))
-    _console.print(table)
+    console.print(table)
     return None
 
 
 @config.command()
 def get(context: typer.Context, key: str, as_json: Raw = False) -> None:
     """The value that holds for a key."""
-    found = _ask(context, lambda api: api.get(_path(key)))
+    found = ask(context, lambda api: api.get(_path(key)))
     if as_json:
-        return _print_json(found)
+        return print_json(found)
     print(_text(found["value"]))
     return None
 
@@ -102,7 +63,7 @@ def set_value(
         body = {"settings": [wanted], "reason": reason}
         return await api.post("/v1/configuration/changes", body, key=uuid4().hex)
 
-    _print_change(_ask(context, change))
+    _print_change(ask(context, change))
 
 
 @config.command()
@@ -114,16 +75,16 @@ def history(
 ) -> None:
     """Who changed what, when and why."""
     asked = {"limit": str(limit), **({"key": key} if key else {})}
-    found = _ask(context, lambda api: api.get("/v1/configuration/changes", **asked))
+    found = ask(context, lambda api: api.get("/v1/configuration/changes", **asked))
     if as_json:
-        return _print_json(found["data"])
-    table = _table("version", "at", "who", "key", "before", "after", "why")
+        return print_json(found["data"])
+    table = new_table("version", "at", "who", "key", "before", "after", "why")
     for one in found["data"]:
         table.add_row(
             str(one["version"]), one["at"][:19], one["principal_name"], one["key"], _text(one["before"]),
             _text(one["after"]), one["reason"],
         )  # fmt: skip
-    _console.print(table)
+    console.print(table)
     return None
 
 
@@ -131,15 +92,15 @@ def history(
 def diff(context: typer.Context, from_version: int, to_version: int, as_json: Raw = False) -> None:
     """What has another value in one version than in the other."""
     asked = {"from_version": str(from_version), "to_version": str(to_version)}
-    found = _ask(context, lambda api: api.get("/v1/configuration/diff", **asked))
-    return _print_json(found) if as_json else _print_changed(found["changed"])
+    found = ask(context, lambda api: api.get("/v1/configuration/diff", **asked))
+    return print_json(found) if as_json else _print_changed(found["changed"])
 
 
 @config.command()
 def rollback(context: typer.Context, version: int, reason: Reason) -> None:
     """Make the values of an earlier version hold again, as a new version."""
     body = {"to_version": version, "reason": reason}
-    _print_change(_ask(context, lambda api: api.post("/v1/configuration/rollback", body, key=uuid4().hex)))
+    _print_change(ask(context, lambda api: api.post("/v1/configuration/rollback", body, key=uuid4().hex)))
 
 
 @config.command()
@@ -148,7 +109,7 @@ def export(
     output: Annotated[Path | None, typer.Option(dir_okay=False, help="Standard output unless given.")] = None,
 ) -> None:
     """The scope's own values as JSON."""
-    text = json.dumps(_ask(context, lambda api: api.get("/v1/configuration/export")), indent=2) + "\n"
+    text = json.dumps(ask(context, lambda api: api.get("/v1/configuration/export")), indent=2) + "\n"
     if output is None:
         sys.stdout.write(text)
     else:
@@ -168,25 +129,7 @@ def import_values(
     except (ValueError, KeyError, TypeError) as error:
         raise typer.BadParameter(f"{file} is no exported configuration.") from error
     body = {"values": values, "reason": reason, "mode": "replace" if replace else "merge"}
-    _print_change(_ask(context, lambda api: api.post("/v1/configuration/import", body, key=uuid4().hex)))
-
-
-def _ask(context: typer.Context, work: Callable[[Api], Awaitable[T]]) -> T:
-    """What the service answers; ends the program when it refuses."""
-    where: Where = context.obj
-
-    async def asked() -> T:
-        api = Api.over_tls(where.url, where.token, where.ca)
-        try:
-            return await work(api)
-        finally:
-            await api.close()
-
-    try:
-        return asyncio.run(asked())
-    except ApiProblem as problem:
-        _console.print(f"[red]{problem}[/red]", highlight=False)
-        raise typer.Exit(1) from problem
+    _print_change(ask(context, lambda api: api.post("/v1/configuration/import", body, key=uuid4().hex)))
 
 
 def _path(key: str) -> str:
@@ -205,19 +148,15 @@ def _typed(kind: str, text: str) -> Any:
 
 def _print_change(change: dict[str, Any]) -> None:
     if not change["changed"]:
-        _console.print("Everything had its value already.")
+        console.print("Everything had its value already.")
         return
-    _console.print(f"version {change['version']}")
+    console.print(f"version {change['version']}")
     _print_changed(change["changed"])
 
 
 def _print_changed(changed: list[dict[str, Any]]) -> None:
     for one in changed:
         print(f"{one['key']}: {_text(one['before'])} -> {_text(one['after'])}")
-
-
-def _print_json(found: Any) -> None:
-    print(json.dumps(found, indent=2))
 
 
 def _text(value: Any) -> str:
@@ -230,10 +169,3 @@ def _range(one: dict[str, Any]) -> str:
         return ", ".join(_text(choice) for choice in one["choices"])
     bounds = [_text(one[end]) if one[end] is not None else "" for end in ("minimum", "maximum")]
     return f"{bounds[0]}..{bounds[1]} {one['unit']}".strip() if any(bounds) else one["unit"]
-
-
-def _table(*headings: str, title: str | None = None) -> Table:
-    table = Table(title=title)
-    for heading in headings:
-        table.add_column(heading)
-    return table

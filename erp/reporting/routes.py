@@ -15,14 +15,14 @@ COMMANDS: tuple[Command, ...] = ()
 
 #: Every rule reads all rows of a tenant, so they are matched by hashing. Statistics older than the tenant promise a
 #: handful of them, and in nested loops a few hundred orders already take longer than a statement may.
-_BY_HASH: Bound[Any] = Bound("SELECT set_config('enable_nestloop', 'off', true)", {})
+BY_HASH: Bound[Any] = Bound("SELECT set_config('enable_nestloop', 'off', true)", {})
 
 
 @get("/proof", summary="Prove the books")
 async def get_proof(request: ApiRequest) -> Reply[ProofView]:
     """Recomputes debits = credits, stock value = inventory account, on hand = sum of moves, reserved = sum of
     open reservations, open items, number series and more, and returns the rows that disagree."""
-    _, *results = await read(request, "proof:read", _BY_HASH, *(check.statement() for check in CHECKS))
+    _, *results = await read(request, "proof:read", BY_HASH, *(check.statement() for check in CHECKS))
     return show(proof_view(results, datetime.now(UTC)))
 
 

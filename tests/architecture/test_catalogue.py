@@ -15,6 +15,7 @@ from tests.services import Services
 
 #: What the platform role may see across tenants, and nothing else.
 CROSSED = {
+    "schedules", "schedule_runs",
     "tenants", "events", "outbox", "jobs", "idempotency_keys", "reservations", "configuration_entries",
     "configuration_changes", "placements", "saga_runs", "usage_months", "tenant_quotas", "event_generations",
     "event_receipts", "event_failures",

@@ -187,7 +187,10 @@ def clean(tables: Tables, queue_redis: Redis) -> None:
     while not emptied:
         # The last transaction of a process that was killed may still be ending, and hold two of them.
         with contextlib.suppress(psycopg.errors.DeadlockDetected):
-            tables.rows("TRUNCATE outbox, jobs, job_rows, operation_log, cron_runs, leases, test_effects")
+            tables.rows(
+                "TRUNCATE outbox, jobs, job_rows, operation_log, cron_runs, leases, test_effects, system_schedules"
+            )
+            tables.rows("UPDATE schedules SET enabled = false, next_at = NULL")
             emptied = True
     queue_redis.flushdb()
 

@@ -1,7 +1,7 @@
 """What the clock asks for: once a slot, once a tenant's day, and only where something is due."""
 
 import asyncio
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,12 +9,13 @@ import pytest
 from tenancy.platform import PlatformDatabase
 from tests.workers.conftest import Newcomer, Tables
 from workers.lease import Lease
-from workers.schedule import TASKS, Schedule, Task, daily, dropping, due_days
+from workers.schedule import TASKS, Schedule, Task, dropping, each_tenant
 from workers.schedule_repository import DROP_JOBS, DROP_KEYS
+from workers.tenant_tasks import due_slots
 
 pytestmark = pytest.mark.usefixtures("clean")
 
-EARLY = Task("probe.daily", 300.0, fill=daily("probe.quick", time(0)))
+EARLY = each_tenant("probe.daily", "probe.quick", "0 0 * * *")
 
 
 @pytest.fixture
@@ -25,9 +26,12 @@ async def lease(platform: PlatformDatabase) -> Lease:
 
 
 async def run_slot(platform: PlatformDatabase, lease: Lease, tables: Tables, *tasks: Task) -> None:
-    """As if the next slot had come."""
+    """As if the next slot had come, a day after the last look."""
     tables.rows("DELETE FROM cron_runs")
-    await Schedule(platform, lease, tasks).tick()
+    schedule = Schedule(platform, lease, tasks)
+    await schedule.register()
+    tables.rows("UPDATE system_schedules SET settled_to = now() - interval '1 day', requested_at = NULL")
+    await schedule.tick()
 
 
 def asked_for(tables: Tables, caller: Any) -> list[dict[str, Any]]:
@@ -41,7 +45,8 @@ async def test_a_daily_job_is_asked_for_once_a_day_whoever_looks_how_often(
     for _ in range(3):
         await run_slot(platform, lease, tables, EARLY)
     [job] = asked_for(tables, caller)
-    assert (job["kind"], job["queue"], job["slot"]) == ("probe.quick", "low", datetime.now(UTC).date().isoformat())
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    assert (job["kind"], job["queue"], job["slot"]) == ("probe.quick", "low", midnight.isoformat())
     assert asked_for(tables, resting) == []
     # Done or not: the day has had its job. Another day gets another.
     tables.rows("UPDATE jobs SET state = 'done', finished_at = now()")
@@ -59,6 +64,8 @@ async def test_a_slot_whose_work_fails_is_not_taken(
         raise LookupError("nothing there")
 
     schedule = Schedule(platform, lease, (Task("probe.broken", 3600.0, fill=broken), EARLY))
+    await schedule.register()
+    tables.rows("UPDATE system_schedules SET settled_to = now() - interval '1 day'")
     caller = newcomer()
     with pytest.raises(LookupError):
         await schedule.tick()
@@ -136,32 +143,20 @@ async def test_eight_schedules_of_one_term_do_each_slot_once(
     platform: PlatformDatabase, lease: Lease, tables: Tables, newcomer: Newcomer
 ) -> None:
     caller = newcomer()
-    tasks = tuple(Task(f"probe.task-{n}", 3600.0, fill=daily(f"probe.kind-{n}", time(0))) for n in range(5))
+    tasks = tuple(each_tenant(f"probe.task-{n}", f"probe.kind-{n}", "0 0 * * *") for n in range(5))
+    await Schedule(platform, lease, tasks).register()
+    tables.rows("UPDATE system_schedules SET settled_to = now() - interval '1 day'")
     await asyncio.gather(*(Schedule(platform, lease, tasks).tick() for _ in range(8)))
     assert tables.value("SELECT count(*) FROM cron_runs") == 5
     assert len(asked_for(tables, caller)) == 5
 
 
-def test_a_zone_has_its_day_when_its_own_clock_says_so() -> None:
+def test_a_zone_has_its_moment_when_its_own_clock_shows_it() -> None:
+    since = datetime(2026, 3, 28, 12, 30, tzinfo=UTC)
     now = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)  # summer time begins in Berlin half an hour later
     zones = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/New_York", "Pacific/Auckland", "Mars/Olympus"]
-    assert due_days(zones, now, time(4)) == {
-        "Asia/Kathmandu": date(2026, 3, 29),  # 06:15
-        "America/New_York": date(2026, 3, 28),  # 20:30
-        "Pacific/Auckland": date(2026, 3, 29),  # 13:30
+    assert due_slots(zones, "0 4 * * *", since, now) == {
+        "Asia/Kathmandu": "2026-03-28T22:15:00+00:00",
+        "Pacific/Auckland": "2026-03-28T15:00:00+00:00",
     }
-
-
-def test_every_zone_has_every_day_once() -> None:
-    """Asked every quarter of an hour over a year with both changes of the clock: no day left out, none twice."""
-    for zone in ("Europe/London", "Australia/Lord_Howe"):
-        seen: dict[date, int] = {}
-        begin = datetime(2026, 1, 1, tzinfo=UTC)
-        last = None
-        for minutes in range(0, 365 * 24 * 60, 15):
-            day = due_days([zone], begin + timedelta(minutes=minutes), time(4)).get(zone)
-            if day is not None and day != last:
-                seen[day] = seen.get(day, 0) + 1
-                last = day
-        assert set(seen.values()) == {1}
-        assert len(seen) >= 365
+    assert due_slots(zones, "0 4 * * *", since, now, "skip") == {}

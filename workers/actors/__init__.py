@@ -1,6 +1,18 @@
 """Handlers of jobs, one module a slice."""
 
-from workers.actors import accounting, events, fulfilment, imports, inventory, invoicing, projections, usage
+from workers.actors import (
+    accounting,
+    closing,
+    events,
+    fulfilment,
+    imports,
+    inventory,
+    invoicing,
+    projections,
+    recurring,
+    reordering,
+    usage,
+)
 from workers.kinds import JobKind, by_name
 
 #: Every kind of job this build knows.
@@ -14,5 +26,8 @@ KINDS: dict[str, JobKind] = by_name(
         *usage.JOBS,
         *events.JOBS,
         *projections.JOBS,
+        *recurring.JOBS,
+        *reordering.JOBS,
+        *closing.JOBS,
     ]
 )

@@ -12,7 +12,9 @@ from tests.api.whole.document import body_of, comparable, document, filled, para
 from tests.api.whole.trading import Trade, trade_in_everything
 
 #: Records that only jobs make, or two tenants together.
-NOT_MADE_HERE = {"dead_letter_id", "fulfilment_id", "link_id", "notice_id", "sale_id", "transaction_id"}
+NOT_MADE_HERE = {
+    "check_id", "dead_letter_id", "fulfilment_id", "link_id", "notice_id", "proposal_id", "sale_id", "transaction_id",
+}  # fmt: skip
 
 
 @pytest.fixture

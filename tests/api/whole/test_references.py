@@ -60,7 +60,8 @@ def with_id(api: Api, schema: Api, body: Any, at: Where, value: str) -> Any:
             node, kind = node[step], inner
         else:
             if not node.get(step):
-                node[step] = [example_of(api, resolved(api, inner)["items"])]
+                whole = resolved(api, inner)
+                node[step] = [example_of(api, whole["items"])] if "items" in whole else example_of(api, whole)
             node, kind = node[step], inner
     return found
 
@@ -116,7 +117,7 @@ async def test_a_foreign_record_cannot_be_told_from_none(own: Trade, foreign: Tr
     wrong, asked = [], 0
     for method, path, schema in naming(api):
         buying = any(word in path for word in ("purchase", "supplier", "receipts"))
-        ids = {**own.ids, "party_id": supplier if buying else own.ids["party_id"]}
+        ids = {**own.ids, "party_id": supplier if buying else own.ids["party_id"], "supplier_id": supplier}
         body = right_body(api, schema, ids)
         for at in references(api, schema):
             name = next(step for step in reversed(at) if isinstance(step, str))

@@ -16,7 +16,10 @@ from tests.api.whole.trading import Trade, trade
 from tests.services import Services
 
 #: Made of columns that inputs have too, but written by the service itself.
-OURS = {"journals_pkey", "product_costs_pkey", "stock_levels_pkey"}
+OURS = {
+    "journals_pkey", "product_costs_pkey", "stock_levels_pkey", "purchase_proposals_order_key",
+    "recurring_order_runs_order_key",
+}  # fmt: skip
 _KEYS = (
     "SELECT c.relname, array_agg(a.attname::text) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
     " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)"

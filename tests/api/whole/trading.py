@@ -65,6 +65,19 @@ async def trade(tenant: Tenant) -> Trade:
     return Trade(tenant, ids)
 
 
+async def trade_by_the_clock(tenant: Tenant, ids: dict[str, str]) -> None:
+    """A rule when to buy, an order that comes again, and a schedule, the newest one: of no record."""
+    line = {"product_id": ids["product_id"], "quantity": "1", "unit_price": "1"}
+    [supplier] = (await tenant.get("/v1/parties", code="SUPP"))["data"]
+    await tenant.make(
+        "reorder-rules", product_id=ids["product_id"], supplier_id=supplier["id"], minimum="1", target="2",
+        unit_price="1",
+    )  # fmt: skip
+    again = {"party_id": ids["party_id"], "lines": [line]}
+    await tenant.make("recurring-orders", name="Again", order=again, cron="0 0 1 1 *")
+    await tenant.make("schedules", name="Nightly", kind="reorder", cron="0 0 1 1 *")
+
+
 async def trade_in_everything(tenant: Tenant) -> Trade:
     """The same, with a record of every other kind too; `ids` has one for every parameter of every path."""
     done = await trade(tenant)
@@ -88,6 +101,7 @@ async def trade_in_everything(tenant: Tenant) -> Trade:
     begun = {"order_id": draft["id"], "payment_source": "card_4242"}
     await tenant.post("/v1/fulfilments", begun, 202)
     await tenant.post("/v1/verifications", {"kind": "events"}, 202)
+    await trade_by_the_clock(tenant, done.ids)
     row = {"key": "row", "data": {"code": "IMPORTED", "name": "Imported"}}
     await tenant.client.post("/v1/imports/products", json=row, headers={"Content-Type": "application/x-ndjson"})
     listed = await ids_of_lists(tenant.client, await document(tenant.client))

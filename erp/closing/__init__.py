@@ -1,0 +1,1 @@
+"""Before a period is closed: what would hinder it."""

@@ -1,0 +1,98 @@
+"""The system's own scheduled tasks over HTTP, for the platform's operator."""
+
+from datetime import UTC, datetime
+
+from litestar import Router, get, patch, post
+
+from db.two_phase import MAIN
+from erp.http.answers import Reply
+from erp.http.commands import Command, encode_json, show
+from erp.http.listing import read_limit
+from erp.http.parameters import query_of, unknown_parameter
+from erp.http.preconditions import expected_version
+from erp.http.request import ApiRequest
+from erp.kernel.errors import Invalid
+from erp.operations.system_schedules import (
+    change_system_schedule,
+    request_run,
+    runs_of,
+    system_schedule,
+    system_schedules_of,
+)
+from erp.operations.system_schedules_schemas import (
+    ChangeSystemScheduleInput,
+    RequestedRunView,
+    SystemRunsView,
+    SystemSchedulesView,
+    SystemScheduleView,
+)
+from erp.tenants.operator_routes import require_operator
+from tenancy.platform import PlatformDatabase
+
+#: None in batches: the system's tasks are nobody's business transaction.
+COMMANDS: tuple[Command, ...] = ()
+
+_KNOWN = frozenset({"database", "limit", "cursor"})
+
+
+@get("/system-schedules", summary="List the system's scheduled tasks")
+async def list_system_schedules(request: ApiRequest, database: str = MAIN) -> Reply[SystemSchedulesView]:
+    """Of one database: each has its own leader and its own tasks."""
+    require_operator(request)
+    data = await system_schedules_of(_platform(request, database))
+    return Reply(encode_json(SystemSchedulesView(database=database, data=data)))
+
+
+@get("/system-schedules/{name:str}", summary="Read a scheduled task of the system")
+async def get_system_schedule(request: ApiRequest, name: str, database: str = MAIN) -> Reply[SystemScheduleView]:
+    require_operator(request)
+    return show(await system_schedule(_platform(request, database), name))
+
+
+@patch("/system-schedules/{name:str}", summary="Change when a task of the system runs")
+async def patch_system_schedule(
+    request: ApiRequest, name: str, data: ChangeSystemScheduleInput, database: str = MAIN
+) -> Reply[SystemScheduleView]:
+    """Its leader follows within seconds. `null` takes back what the code declares."""
+    require_operator(request)
+    expected = expected_version(request, "required")
+    return show(await change_system_schedule(_platform(request, database), name, data, expected))
+
+
+@post("/system-schedules/{name:str}/run", status_code=202, summary="Run a task of the system now")
+async def run_system_schedule(request: ApiRequest, name: str, database: str = MAIN) -> Reply[RequestedRunView]:
+    """The leader runs it within seconds, also when it is not enabled; asked again before that, it runs once."""
+    require_operator(request)
+    return Reply(encode_json(await request_run(_platform(request, database), name)), 202)
+
+
+@get("/system-schedules/{name:str}/runs", summary="List the runs of a task of the system")
+async def list_system_runs(
+    request: ApiRequest, name: str, database: str = MAIN, limit: str | None = None, cursor: str | None = None
+) -> Reply[SystemRunsView]:
+    """Newest first, of the last 30 days."""
+    require_operator(request, parameters=False)
+    for parameter in query_of(request.scope):
+        if parameter not in _KNOWN:
+            raise unknown_parameter(parameter, _KNOWN)
+    cursors, scope = request.context.services.cursors, f"{database}/system-schedules/{name}".encode()
+    before = datetime.now(UTC).replace(year=9999)
+    if cursor is not None:
+        before = datetime.fromisoformat(cursors.open(scope, cursor).decode())
+    most = read_limit(limit)
+    found = await runs_of(_platform(request, database), name, before, most + 1)
+    shown, more = found[:most], len(found) > most
+    following = cursors.seal(scope, shown[-1].slot.isoformat().encode()) if more else None
+    return Reply(encode_json(SystemRunsView(data=shown, has_more=more, next_cursor=following)))
+
+
+def _platform(request: ApiRequest, database: str) -> PlatformDatabase:
+    """Raises Invalid."""
+    platforms = request.context.services.platforms
+    if database not in platforms.all:
+        raise Invalid("There is no such database.", pointer="database", source="query", known=sorted(platforms.all))
+    return platforms.of(database)
+
+
+HANDLERS = [list_system_schedules, get_system_schedule, patch_system_schedule, run_system_schedule, list_system_runs]
+router = Router("/v1", route_handlers=HANDLERS, tags=["Schedules (operator)"])

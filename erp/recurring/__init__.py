@@ -1,0 +1,1 @@
+"""Sales orders that come again by the clock."""

@@ -1,0 +1,1 @@
+"""When to buy what: rules per product and warehouse, and the purchases they propose."""
