@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from tenancy.database import TenantDatabase
+from tenancy.metering import Metering
+from tenancy.placement import Platforms
 from tenancy.platform import PlatformDatabase
 from tests.api.whole.conftest import Tenant
 from tests.workers.conftest import Tables
@@ -25,7 +27,7 @@ class Clockwork:
 
     def __init__(self, platform: PlatformDatabase, database: TenantDatabase, tables: Tables) -> None:
         heart = Heart(platform, lease=SETTINGS.job_lease, interval=SETTINGS.job_heartbeat)
-        self.runner = Runner(platform, database, heart, KINDS, SETTINGS)
+        self.runner = Runner(platform, database, heart, KINDS, SETTINGS, Metering(Platforms(platform, {})))
         self.schedules = TenantSchedules(platform)
         self._tables = tables
 
