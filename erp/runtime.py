@@ -31,9 +31,6 @@ from fleet.configuration.watch import ConfigurationWatch
 from fleet.metrics import (
     db_transaction_retries_total,
     idempotency_total,
-    observe_cache,
-    observe_lock,
-    observe_transaction,
     rate_limit_local_total,
     read_routing_total,
     redis_degraded,
@@ -41,6 +38,7 @@ from fleet.metrics import (
     replica_lag_seconds,
     watch_pool,
 )
+from fleet.observing import observe_cache, observe_lock, observe_transaction
 from fleet.tracing import Tracing, configure_tracing, record_flush
 from tenancy.admission import Gatekeeper
 from tenancy.cache.service import TenantCache

@@ -137,7 +137,7 @@ def entry(event: EventRow, database: str = MAIN) -> dict[Any, Any]:
         "aggregate_id": str(event.aggregate_id),
         "version": str(event.version),
         "type": event.type,
-        "data": _encode(event.data),
+        "data": _encode(event.data).decode(),
         "correlation_id": event.correlation_id or "",
         "causation_id": str(event.causation_id or ""),
         "occurred_at": event.occurred_at.isoformat(),

@@ -1,105 +1,30 @@
 """Locked stock levels and costs as values: questions, changes, and the statements that save them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
-import msgspec
-
-from db.identifiers import new_id
 from erp.accounting.posting import PeriodRow, Posting
 from erp.inventory.corrections import Correction
 from erp.inventory.errors import CostUnknown, Shortage, insufficient
 from erp.inventory.events import level_change, tell_if_low
 from erp.inventory.hindsight import Effect, Holding, before, effects_of, share
+from erp.inventory.positions import (
+    ZERO,
+    Cost,
+    Demand,
+    Level,
+    Move,
+    MoveKind,
+    Pair,
+    per_unit,
+    value_at,
+)
 from erp.inventory.repository import ADD_MOVES, MOVE_COSTS, MOVE_LEVELS, CostRow, LaterRow, LevelRow, SinceRow
-from erp.kernel.money import EXACT, round_money
 from tenancy.work import UnitOfWork
-
-#: (product_id, location_id)
-Pair = tuple[UUID, UUID]
-MoveKind = Literal["receipt", "delivery", "return", "adjustment", "correction"]
-
-ZERO = Decimal(0)
-_COST_QUANTUM = Decimal("1E-10")
-
-
-def in_lock_order(pairs: Iterable[Pair]) -> list[Pair]:
-    """Each pair once, sorted as every command locks them. By number: comparing UUIDs is Python code."""
-    return sorted(set(pairs), key=_numbers)
-
-
-def products_of(ordered: Iterable[Pair]) -> list[UUID]:
-    """The products of sorted pairs, each once, sorted."""
-    return list(dict.fromkeys(product for product, _ in ordered))
-
-
-def _numbers(pair: Pair) -> tuple[int, int]:
-    return pair[0].int, pair[1].int
-
-
-def value_at(quantity: Decimal, unit_cost: Decimal, currency: str) -> Decimal:
-    """What a quantity is worth at a unit cost, rounded."""
-    return round_money(EXACT.multiply(quantity, unit_cost), currency)
-
-
-def _per_unit(value: Decimal, quantity: Decimal) -> Decimal:
-    return abs(EXACT.divide(value, quantity)).quantize(_COST_QUANTUM, ROUND_HALF_UP, EXACT)
-
-
-class Demand(msgspec.Struct, frozen=True):
-    """Wanted of one level: `reserved` of `quantity` is already held for the document that asks."""
-
-    product_id: UUID
-    location_id: UUID
-    quantity: Decimal
-    reserved: Decimal = ZERO
-    pointer: str | None = None
-
-
-class Move(msgspec.Struct, frozen=True):
-    """One change of a level: in > 0, out < 0; `value` has the sign of `quantity` or is zero."""
-
-    product_id: UUID
-    location_id: UUID
-    quantity: Decimal
-    value: Decimal
-    unit_cost: Decimal
-    line_id: UUID | None = None
-    id: UUID = msgspec.field(default_factory=new_id)
-
-
-@dataclass(slots=True)
-class _Level:
-    row: LevelRow
-    on_hand: Decimal
-    reserved: Decimal
-    later: Decimal = ZERO
-
-    @property
-    def available(self) -> Decimal:
-        return self.on_hand - self.reserved
-
-
-@dataclass(slots=True)
-class _Cost:
-    """`then`: the product at the end of an earlier day, and what it did `since`; None when nothing came after."""
-
-    row: CostRow
-    now: Holding
-    last: Decimal | None
-    then: Holding | None = None
-    since: Sequence[SinceRow] = ()
-    moved: bool = False
-
-    @property
-    def basis(self) -> Holding:
-        """What issues are taken from: the product on the day of the document."""
-        return self.then or self.now
 
 
 class Stock:
@@ -119,8 +44,8 @@ class Stock:
     ) -> None:
         self.currency = currency
         self.moves: list[Move] = []
-        self._levels = {(row.product_id, row.location_id): _Level(row, row.on_hand, row.reserved) for row in levels}
-        self._costs = {row.product_id: _Cost(row, Holding(row.quantity, row.value), row.last_cost) for row in costs}
+        self._levels = {(row.product_id, row.location_id): Level(row, row.on_hand, row.reserved) for row in levels}
+        self._costs = {row.product_id: Cost(row, Holding(row.quantity, row.value), row.last_cost) for row in costs}
         self._effects: list[Effect] | None = None
         #: For a late document: the period its correction is posted in, and that correction once it is decided.
         self.periods: Sequence[PeriodRow] = ()
@@ -150,7 +75,7 @@ class Stock:
         cost = self._costs.get(product_id)
         if cost is None:
             return None
-        return _per_unit(cost.basis.value, cost.basis.quantity) if cost.basis.quantity else cost.last
+        return per_unit(cost.basis.value, cost.basis.quantity) if cost.basis.quantity else cost.last
 
     def average_value(self, product_id: UUID, quantity: Decimal) -> Decimal:
         """What `quantity` more would be worth at the average of the day. Raises CostUnknown."""
@@ -297,7 +222,7 @@ class Stock:
         """What became of each level, for the one event of the command: levels are rebuilt from it (`eventstore`)."""
         return [level_change(level.row, level.on_hand, level.reserved) for level in self._changed()]
 
-    def _changed(self) -> list[_Level]:
+    def _changed(self) -> list[Level]:
         return [one for one in self._levels.values() if (one.on_hand, one.reserved) != one.row[3:5]]
 
     def save_levels(self, work: UnitOfWork) -> None:
@@ -318,13 +243,13 @@ class Stock:
 
     # -- inside ----------------------------------------------------------------------------
 
-    def _level(self, product_id: UUID, location_id: UUID) -> _Level:
+    def _level(self, product_id: UUID, location_id: UUID) -> Level:
         try:
             return self._levels[product_id, location_id]
         except KeyError:
             raise RuntimeError(f"the level of {product_id} in {location_id} was not loaded") from None
 
-    def _cost(self, product_id: UUID) -> _Cost:
+    def _cost(self, product_id: UUID) -> Cost:
         try:
             return self._costs[product_id]
         except KeyError:
@@ -334,15 +259,15 @@ class Stock:
         cost = self._cost(effect.move.product_id)
         cost.now.add(ZERO, effect.amount)
         if cost.now.quantity:
-            cost.last = _per_unit(cost.now.value, cost.now.quantity)
+            cost.last = per_unit(cost.now.value, cost.now.quantity)
 
-    def _moved(self, line_id: UUID | None, level: _Level, cost: _Cost, quantity: Decimal, value: Decimal) -> Move:
+    def _moved(self, line_id: UUID | None, level: Level, cost: Cost, quantity: Decimal, value: Decimal) -> Move:
         cost.now.add(quantity, value)
         if cost.then is not None:
             cost.then.add(quantity, value)
         cost.moved = True
-        unit_cost = _per_unit(value, quantity)
-        cost.last = _per_unit(cost.now.value, cost.now.quantity) if cost.now.quantity else unit_cost
+        unit_cost = per_unit(value, quantity)
+        cost.last = per_unit(cost.now.value, cost.now.quantity) if cost.now.quantity else unit_cost
         move = Move(level.row.product_id, level.row.location_id, quantity, value, unit_cost, line_id)
         self.moves.append(move)
         return move

@@ -31,7 +31,8 @@ from erp.accounting.posting import Ledger, ledger_loads, open_ledger, save_entry
 from erp.inventory.backdating import moved_since, reach_of
 from erp.inventory.corrections import SERIES, Correction, Source, postings_of, save_correction
 from erp.inventory.hindsight import arrivals
-from erp.inventory.holdings import Demand, Move, MoveKind, Pair, Stock, in_lock_order, products_of, value_at
+from erp.inventory.holdings import Stock
+from erp.inventory.positions import Demand, Move, MoveKind, Pair, in_lock_order, products_of, value_at
 from erp.inventory.repository import (
     ARRIVED_LATER,
     ENSURE_COSTS,

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fleet import metrics
+from fleet import metrics, observing
 from fleet.instruments import OTHER, REGISTRY, counter, label, names_of
 
 NAMES_TO_KEEP = {
@@ -108,27 +108,27 @@ def test_what_locks_report_becomes_metrics() -> None:
         return value(name, kind="stock", **({label: wanted} if label else {}))
 
     before = {what: read(*what) for what in counted}
-    metrics.observe_lock("acquired", "stock", 0.001)
-    metrics.observe_lock("handed_over", "stock", 0.1)
-    metrics.observe_lock("timeout", "stock", 2.0)
-    metrics.observe_lock("lost", "stock", 0.0)
-    metrics.observe_lock("released", "stock", 0.02)
+    observing.observe_lock("acquired", "stock", 0.001)
+    observing.observe_lock("handed_over", "stock", 0.1)
+    observing.observe_lock("timeout", "stock", 2.0)
+    observing.observe_lock("lost", "stock", 0.0)
+    observing.observe_lock("released", "stock", 0.02)
     assert {what: read(*what) - before[what] for what in counted} == pytest.approx(counted)
 
 
 def test_locks_without_redis_show_as_degraded_until_redis_is_back() -> None:
-    metrics.observe_lock("degraded", "stock", 0.0)
-    metrics.observe_lock("handed_over", "stock", 0.0)
+    observing.observe_lock("degraded", "stock", 0.0)
+    observing.observe_lock("handed_over", "stock", 0.0)
     assert value("redis_degraded", use="locks") == 1
-    metrics.observe_lock("acquired", "stock", 0.0)
+    observing.observe_lock("acquired", "stock", 0.0)
     assert value("redis_degraded", use="locks") == 0
 
 
 def test_transactions_are_counted_by_outcome_and_timed() -> None:
     before = value("db_transactions_total", outcome="unknown")
     timed = value("db_transaction_duration_seconds_count", outcome="rolled_back")
-    metrics.observe_transaction("unknown", 0.2)
-    metrics.observe_transaction("committed", 0.01)
+    observing.observe_transaction("unknown", 0.2)
+    observing.observe_transaction("committed", 0.01)
     assert value("db_transactions_total", outcome="unknown") == before + 1
     assert value("db_transaction_duration_seconds_count", outcome="rolled_back") == timed + 1
 

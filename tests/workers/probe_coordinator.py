@@ -14,7 +14,7 @@ from typing import Any
 
 import uvloop
 
-import workers.coordinator
+import workers.leading
 from db.statement import Bound
 from tenancy.platform import PlatformSession
 from workers.coordinator import run_process
@@ -65,5 +65,5 @@ async def have_effect(session: PlatformSession, slot: SlotTaken) -> int:
 
 if __name__ == "__main__":
     schedule = NaiveSchedule if os.environ.get("NAIVE") else FreezingSchedule
-    setattr(workers.coordinator, "Schedule", schedule)  # noqa: B010  # a module does not export what it imports
+    setattr(workers.leading, "Schedule", schedule)  # noqa: B010  # a module does not export what it imports
     uvloop.run(run_process((Task("probe.tick", 1.0, fill=have_effect),)))

@@ -153,7 +153,7 @@ async def test_without_the_key_of_the_slot_it_is_done_again(
         with pytest.raises(AssertionError):
             await test_a_slot_is_not_done_again_when_the_schedule_is_set_back(platform, tables, newcomer)
     finally:
-        tables.rows("TRUNCATE schedule_runs, jobs, job_rows")
+        tables.rows("TRUNCATE schedule_runs, jobs, job_rows, operation_log")
         key = "ALTER TABLE schedule_runs ADD CONSTRAINT schedule_runs_slot_key UNIQUE (tenant_id, schedule_id, slot)"
         tables.rows(key)
         tables.rows("CREATE UNIQUE INDEX jobs_slot_key ON jobs (tenant_id, kind, slot) WHERE slot IS NOT NULL")

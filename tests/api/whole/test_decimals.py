@@ -12,8 +12,8 @@ from tests.api.whole.trading import trade
 
 #: Money: always the decimals of the currency.
 AMOUNTS = {
-    "advances", "amount", "available", "balance", "booked", "cost", "credit", "credit_limit", "days_1_30",
-    "days_31_60", "days_61_90", "days_over_90", "debit", "exposure", "gross", "inventory_account",
+    "advances", "allocated", "amount", "available", "balance", "booked", "cost", "credit", "credit_limit",
+    "days_1_30", "days_31_60", "days_61_90", "days_over_90", "debit", "exposure", "gross", "inventory_account",
     "invoiced_amount", "net", "not_due", "open_amount", "open_receivables", "receipt_value", "received_value",
     "rounding", "tax", "total", "unallocated", "uninvoiced_orders", "unpaid_amount", "value", "variance", "base",
 }  # fmt: skip

@@ -235,6 +235,12 @@ REPEATABLE = {
     "sales_orders.reserve",
     # Of a fulfilment that waits for its operator: tests/fulfilment.
     "fulfilments.retry", "fulfilments.skip", "fulfilments.compensate",
+    # Runs by hand: what is due is made once, whoever asks: tests/workers/test_tenant_schedules.py, test_recurring.py.
+    "schedules.run", "recurring_orders.run", "purchase_proposals.run",
+    # Of a proposal only a job makes: tests/workers/test_reordering.py has the rivals.
+    "purchase_proposals.accept",
+    # Of an event a consumer could not take: tests/eventstore.
+    "dead_letters.replay", "dead_letters.discard",
 }  # fmt: skip
 
 
