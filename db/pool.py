@@ -1,6 +1,7 @@
 """Bounded pools of psycopg connections, and the one way to send statements over them: a flush."""
 
 import asyncio
+import select
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -29,6 +30,13 @@ def _watch_notices(connection: Connection) -> None:
             connection.durability_in_doubt = True
 
     connection.add_notice_handler(note)
+
+
+def _spoken_to(connection: Connection) -> bool:
+    """Whether something came in on an idle connection, which can only be its end."""
+    asked = select.poll()
+    asked.register(connection.pgconn.socket, select.POLLIN)
+    return bool(asked.poll(0))
 
 
 class Pool:
@@ -114,19 +122,37 @@ class Pool:
         return len(self._hand)
 
     async def acquire(self) -> Connection:
-        """Raises Overloaded when no connection became free in time."""
-        if self._hand:
-            self._served += 1
-            return self._hand.pop()
+        """Raises Overloaded when no connection became free in time.
+
+        One that was closed from the other side while nobody used it (a restarted pooler) is passed over: a commit
+        sent there would have an unknown outcome.
+        """
+        while self._hand:
+            connection = self._hand.pop()
+            if not _spoken_to(connection):
+                self._served += 1
+                return connection
+            await self._discard(connection)
+        for _ in range(self.size):
+            connection = await self._ask()
+            if not _spoken_to(connection):
+                break
+            await self._discard(connection)
+        connection.lent_at = time.monotonic()
+        return connection
+
+    async def _discard(self, connection: Connection) -> None:
+        await connection.close()
+        await self._pool.putconn(connection)
+
+    async def _ask(self) -> Connection:
         self._asking += 1
         try:
-            connection = await self._pool.getconn()
+            return await self._pool.getconn()
         except (PoolTimeout, TooManyRequests) as error:
             raise Overloaded("No database connection became free in time.", retry_after=1) from error
         finally:
             self._asking -= 1
-        connection.lent_at = time.monotonic()
-        return connection
 
     def give_back(self, connection: Connection) -> bool:
         """Have it at hand again, without waiting. False when something is left to do: then `release` it."""

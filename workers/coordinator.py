@@ -94,8 +94,8 @@ async def coordinate(
     await watch.start()
     buses = await Buses(settings, worker_settings, {MAIN: platform, **placed.named}, about.id).opened()
     first = Coordinator(
-        platform, redis, broker, _lead(platform, about, worker_settings), worker_settings, tasks, in_doubt, Gauges(platform, *placed.platforms),
-        repair=repair, settler=buses.settler(MAIN),
+        platform, redis, broker, _lead(platform, about, worker_settings), worker_settings, tasks, in_doubt,
+        Gauges(platform, *placed.platforms), repair=repair, settler=buses.settler(MAIN),
     )  # fmt: skip
     everyone = [first, *placed.coordinators(tasks, buses)]
     instance = _instance(settings, watch, readiness, about, everyone)

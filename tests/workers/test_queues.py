@@ -76,12 +76,14 @@ async def test_an_idle_worker_asks_redis_little(
 ) -> None:
     """With the product's own settings. Dramatiq's own waiting asks some 25 times in each three seconds."""
     processes.coordinator()
+    await tables.until("SELECT count(*) = 1 FROM leases")
+    others = await _scripts_a_second(queue_redis)
     processes.worker(settings={})
     await tables.until(
         "SELECT state = 'done' FROM jobs WHERE id = %(id)s", id=await enqueue(newcomer(), "probe.quick")
     )
     # What still follows from the job, and whatever else of this test run talks to the server, is not in all of them.
-    assert min([await _scripts_a_second(queue_redis) for _ in range(3)]) <= 4
+    assert min([await _scripts_a_second(queue_redis) for _ in range(3)]) - others <= 4
 
 
 async def _scripts_a_second(redis: Redis) -> float:
