@@ -136,10 +136,10 @@ class Pool:
         for _ in range(self.size):
             connection = await self._ask()
             if not _spoken_to(connection):
-                break
+                connection.lent_at = time.monotonic()
+                return connection
             await self._discard(connection)
-        connection.lent_at = time.monotonic()
-        return connection
+        raise Overloaded("No database connection stayed open.", retry_after=1)
 
     async def _discard(self, connection: Connection) -> None:
         await connection.close()
