@@ -25,8 +25,8 @@ status: ## show every process of the fleet
 	@$(ERP) status
 
 .PHONY: test
-test: dev-environment ## run all tests on real servers that the tests start themselves
-	@$(PYTHON) -m pytest
+test: dev-environment ## run all tests, in two processes, on real servers that the tests start themselves
+	@$(PYTHON) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: chaos
 chaos: dev-environment ## break a fleet fault by fault under load, print promise, fault, measured, verdict

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from deploy.local.commands import bring_up, end_leftovers, take_down
+from deploy.local.errors import LocalFleetError
 from deploy.local.layout import Layout, state_layout
 from deploy.local.options import read_options
 from deploy.local.plan import Plan, make_plan
@@ -149,16 +150,26 @@ def own_fleet(
         raise NoFleet(f"A fleet runs from {layout.root} already; end it with: ERP_STATE_DIR={layout.root} erp down")
     settings = {**limits, "ERP_STATE_DIR": str(layout.root), "ERP_PORT_BASE": str(port_base)}
     with _environment(settings):
-        end_leftovers(layout)
-        layout.delete()
+        with _explained():
+            end_leftovers(layout)
+            layout.delete()
         try:
-            bring_up(layout)
+            with _explained():
+                bring_up(layout)
             yield _described(layout)
         finally:
             if is_supervised(layout):
                 take_down(layout)
             if not keep:
                 layout.delete()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except LocalFleetError as error:
+        raise NoFleet(str(error)) from error
 
 
 @contextmanager

@@ -21,16 +21,30 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 
-#: Folders that come first, in this order: what they start works for every tenant there is, and there are few as yet.
-FIRST = ("architecture", "unit", "fleet_unit", "eventstore", "workers", "instances")
+#: Folders that come first, in this order. Whole fleets: nothing takes longer, and at the end of the run one of two
+#: processes would wait for them. Then what works for every tenant there is, because there are few as yet.
+FIRST = (
+    "fleet", "architecture", "unit", "fleet_unit", "eventstore", "workers", "fulfilment", "two_phase", "instances",
+)  # fmt: skip
+#: Files of one folder that share a fleet.
+SHARED_FLEET = "fleet"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    def place(item: pytest.Item) -> int:
+    """The order, and what stays in one process when several run: a file, and the files that share a fleet."""
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        return FIRST.index(folder) if folder in FIRST else len(FIRST)
+        return FIRST.index(folder) if folder in FIRST else len(FIRST), not _shares_fleet(item)
 
     items.sort(key=place)
+    for item in items:
+        group = SHARED_FLEET if _shares_fleet(item) else str(item.path.relative_to(Path(__file__).parent))
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _shares_fleet(item: pytest.Item) -> bool:
+    return "state" in getattr(item, "fixturenames", ()) and item.path.parent.name == "fleet"
 
 
 @pytest.fixture(scope="session")

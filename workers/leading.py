@@ -33,8 +33,10 @@ log = get_logger("workers.leading")
 
 #: How long passes under way may take when the lead is handed over; they are short.
 _PATIENCE = 5.0
-#: Seconds between two passes of the relay and the dispatcher while there is work: what comes meanwhile is one batch.
+#: Seconds between two passes of the dispatcher while there is work: what comes meanwhile is one batch.
 _BUSY = 0.05
+#: The same of the relay. Each of its batches costs every consumer a transaction in every tenant it names.
+_GATHERING = 0.1
 
 
 class Coordinator:
@@ -159,7 +161,7 @@ class Coordinator:
             return await self._dispatcher.sweep() > 0
 
         loops = [
-            Loop("relay", publish, settings.relay_poll, busy=_BUSY),
+            Loop("relay", publish, settings.relay_poll, busy=_GATHERING),
             dispatching,
             Loop("sweep", sweep, settings.sweep_poll),
             Loop("schedule", tick, 1.0),

@@ -100,8 +100,9 @@ class Relay:
         return events, parse_lsn(position)
 
     async def _append(self, events: Sequence[EventRow]) -> None:
-        # Not a MULTI: a part of the batch in the stream is a duplicate later, never a gap.
-        async with self._redis.pipeline(transaction=False) as pipe:
+        # A MULTI, for one reason only: a consumer that waits takes the whole batch, and not its first entry alone. That a
+        # part of it could be in the stream would be a duplicate later, never a gap.
+        async with self._redis.pipeline(transaction=True) as pipe:
             for event in events:
                 pipe.xadd(STREAM, entry(event, self._database), maxlen=self._stream_length, approximate=True)
             await pipe.execute()

