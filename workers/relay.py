@@ -100,8 +100,8 @@ class Relay:
         return events, parse_lsn(position)
 
     async def _append(self, events: Sequence[EventRow]) -> None:
-        # A MULTI, for one reason only: a consumer that waits takes the whole batch, and not its first entry alone. That a
-        # part of it could be in the stream would be a duplicate later, never a gap.
+        # A MULTI, for one reason only: a consumer that waits takes the whole batch, and not its first entry alone.
+        # A part of it in the stream would be a duplicate later, never a gap.
         async with self._redis.pipeline(transaction=True) as pipe:
             for event in events:
                 pipe.xadd(STREAM, entry(event, self._database), maxlen=self._stream_length, approximate=True)

@@ -48,9 +48,10 @@ def test_a_deletion_that_was_interrupted_is_repeated(tmp_path: Path, monkeypatch
     def interrupted(path: Path) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr("deploy.local.layout.shutil.rmtree", interrupted)
-        layout.delete()
+        with pytest.raises(KeyboardInterrupt):
+            layout.delete()
     layout.delete()
     assert not layout.root.exists()
 
