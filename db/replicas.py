@@ -134,5 +134,9 @@ class ReplicaSet:
         self._samples.append((time.monotonic(), parse_lsn(position)))
 
     def _lag(self, replayed: int) -> float:
-        missing = next((moment for moment, position in self._samples if position > replayed), None)
+        missing = None
+        for moment, position in reversed(self._samples):  # what is missing is the last of them
+            if position <= replayed:
+                break
+            missing = moment
         return 0.0 if missing is None else time.monotonic() - missing

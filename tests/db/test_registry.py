@@ -85,6 +85,34 @@ _BEGIN: Bound[Any] = Bound("BEGIN", {})
 _COMMIT: Bound[Any] = Bound("COMMIT", {})
 
 
+async def test_a_standby_prepares_what_reads_and_nothing_else(services: Services) -> None:
+    if services.prepared_statements != "pooler":
+        pytest.skip("the pooler is 1.21 or newer, or there is none: clients prepare by themselves")
+    found = {}
+    for url in (services.superuser_url, services.standby_superuser_urls[0]):
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("SELECT prepare_statements()")
+            rows = connection.execute("SELECT name, statement FROM pg_prepared_statements").fetchall()
+            found[url] = {name for name, _ in rows if name.startswith("s_")}
+    everywhere, reading = found[services.superuser_url], found[services.standby_superuser_urls[0]]
+    assert reading < everywhere
+    assert len(everywhere - reading) > 100
+    with psycopg.connect(services.standby_superuser_urls[0], autocommit=True) as standby:
+        listed = standby.execute("SELECT name, sql FROM prepared_statements").fetchall()
+        for number, (name, sql) in enumerate(listed):
+            if name in everywhere and name not in reading:
+                with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+                    standby.execute(_asked_with_nothing(standby, f"at_{number}", sql))
+
+
+def _asked_with_nothing(connection: psycopg.Connection[Any], name: str, sql: str) -> str:
+    """Prepares it here; a call with nulls: whether it may run at all is decided before any row is looked for."""
+    connection.execute(f"PREPARE {name} AS {sql}")
+    query = "SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = %s"
+    [count] = connection.execute(query, [name]).fetchone() or (0,)
+    return f"EXECUTE {name}" + (f"({', '.join(['NULL'] * count)})" if count else "")
+
+
 async def test_a_registered_statement_runs_by_its_name(pool: Pool) -> None:
     async with pool.connection() as connection:
         _, [[before]], *_ = await flush(connection, [_BEGIN, _BY_NAME])
