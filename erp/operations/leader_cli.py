@@ -5,10 +5,10 @@ from uuid import uuid4
 
 import typer
 
-from erp.operations.operator_cli import Raw, Why, ask, console, print_json, table, where
+from erp.operations.service_cli import Raw, Why, ask, choose_as_operator, console, print_json, table
 
 leader = typer.Typer(no_args_is_help=True, help="The lead of the fleet: one coordinator has it.")
-leader.callback()(where)
+leader.callback()(choose_as_operator)
 
 
 @leader.command()
