@@ -68,7 +68,7 @@ def usage(
 def show(context: typer.Context, tenant: OfTenant = "", plan: OfPlan = "", as_json: Raw = False) -> None:
     """What holds, and where it comes from."""
 
-    async def found(api: Api) -> dict[str, Any]:
+    async def found(api: Api) -> Any:
         return await api.get(await _path(api, tenant, plan))
 
     _show(ask(context, found), as_json)
@@ -86,7 +86,7 @@ def set_quotas(
     """Change the quotas that are named; the others stay. They bind what is created from now on."""
     changes = dict(_parsed(value) for value in values)
 
-    async def change(api: Api) -> dict[str, Any]:
+    async def change(api: Api) -> Any:
         path = await _path(api, tenant, plan)
         wanted = {**(await api.get(path))["quotas"], **changes}
         kept = {name: value for name, value in wanted.items() if value != _INHERITED}
