@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Annotated, TypeVar
 from uuid import UUID
 
@@ -11,15 +12,17 @@ from rich.console import Console
 from rich.table import Table
 
 from db.errors import DomainError
-from db.two_phase import TwoPhase
 from deploy.local.errors import LocalFleetError
 from deploy.local.layout import state_layout
 from deploy.local.options import read_options
 from deploy.local.plan import make_plan
-from erp.operations.two_phase import in_doubt, resolve
-from erp.operations.two_phase_schemas import InDoubtListView
-from erp.placed import build_two_phase
+from erp.operations.service_cli import Why
+from erp.operations.two_phase import in_doubt, resolution, resolve
+from erp.operations.two_phase_schemas import InDoubtListView, ResolvedView
+from erp.runtime import Runtime, build_runtime
 from erp.settings import Settings, load_settings
+from tenancy.caller import command_line_caller
+from tenancy.identity import PLATFORM
 
 T = TypeVar("T")
 
@@ -30,7 +33,7 @@ _console = Console()
 @two_phase.command("list")
 def list_in_doubt() -> None:
     """Show what is prepared. Exit code 1: something is, or a database does not answer."""
-    found = _run(in_doubt)
+    found = _run(lambda runtime: in_doubt(runtime.two_phase))
     _console.print(_table(found) if found.data else "Nothing is in doubt.")
     for name in found.unreachable:
         _console.print(f"[red]The database {name} does not answer; it may hold more.[/red]")
@@ -41,20 +44,26 @@ def list_in_doubt() -> None:
 @two_phase.command("resolve")
 def resolve_one(
     transaction: Annotated[UUID, typer.Argument(help="The id that `erp two-phase list` shows.")],
+    reason: Why,
 ) -> None:
     """End one now, as the decision log says; without a decision it is given up."""
-    ended = _run(lambda coordinator: resolve(coordinator, transaction))
+
+    async def end(runtime: Runtime) -> ResolvedView:
+        recorded = resolution(runtime.database, command_line_caller(PLATFORM), transaction, reason)
+        return await resolve(runtime.two_phase, transaction, recorded)
+
+    ended = _run(end)
     _console.print(f"{ended.id}: {ended.decision}")
 
 
-def _run(work: Callable[[TwoPhase], Awaitable[T]]) -> T:
+def _run(work: Callable[[Runtime], Awaitable[T]]) -> T:
     async def run() -> T:
-        coordinator = build_two_phase(_settings())
-        await coordinator.open()
+        runtime = build_runtime(replace(_settings(), replica_urls=()))
+        await runtime.open()
         try:
-            return await work(coordinator)
+            return await work(runtime)
         finally:
-            await coordinator.close()
+            await runtime.close()
 
     try:
         return asyncio.run(run())

@@ -61,9 +61,9 @@ def consumers() -> None:
 
 
 @events.command("replay")
-def replay(consumer: str, tenant: One, from_position: int = 0) -> None:
+def replay(consumer: str, tenant: One, reason: Why, from_position: int = 0) -> None:
     """Deliver a part of history again to a consumer that an event told again does not change."""
-    data = ReplayInput(consumer=consumer, from_position=from_position)  # type: ignore[arg-type]  # refused if unknown
+    data = ReplayInput(consumer=consumer, from_position=from_position, reason=reason)  # type: ignore[arg-type]  # refused if unknown
     _command(tenant, lambda work: replay_events(work, data))
 
 
@@ -118,9 +118,9 @@ def list_projections(tenant: One) -> None:
 
 
 @projections.command("rebuild")
-def rebuild(projection: str, tenant: One) -> None:
+def rebuild(projection: str, tenant: One, reason: Why) -> None:
     """From zero beside the one that is shown; workers do it."""
-    _command(tenant, lambda work: rebuild_projection(work, RebuildInput(projection=projection)))  # type: ignore[arg-type]  # refused if unknown
+    _command(tenant, lambda work: rebuild_projection(work, RebuildInput(projection=projection, reason=reason)))  # type: ignore[arg-type]  # refused if unknown
 
 
 @projections.command("check")
