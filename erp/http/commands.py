@@ -5,7 +5,7 @@ bulk stream.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -13,6 +13,7 @@ import msgspec
 
 from db.errors import DomainError
 from db.statement import Bound
+from db.two_phase import MAIN
 from erp.http.answers import Headers, Reply, encode_headers
 from erp.http.body import BodyDecoder
 from erp.http.idempotency import KeyRule, check_body_headers, idempotency_of
@@ -84,14 +85,22 @@ class Command:
 
 
 async def perform(
-    request: ApiRequest, command: Command, data: msgspec.Struct | None = None, target: UUID | None = None
+    request: ApiRequest,
+    command: Command,
+    data: msgspec.Struct | None = None,
+    target: UUID | None = None,
+    *,
+    database: str = MAIN,
 ) -> Reply[Any]:
     """Run the command for the caller and answer. Raises DomainError.
 
-    The permission is asked before anything else, so also before an answer is replayed.
+    The permission is asked before anything else, so also before an answer is replayed. `database`: where the operator
+    has it done; a tenant's commands go where its rows are.
     """
     caller = request.caller
     caller.require(command.permission)
+    if database != MAIN:
+        caller = replace(caller, tenant=replace(caller.tenant, database=database))
     refuse_unknown_parameters(request)
     body = await request.body()
     if body and command.input is None:
