@@ -9,6 +9,7 @@ from erp.projections.building import begin, told_of
 from erp.projections.consumers import CONSUMERS
 from erp.projections.definition import Delivered
 from erp.projections.repository import (
+    ENSURE_GENERATION,
     EVENT,
     FIRST_AT,
     LOCK_FAILURE,
@@ -48,7 +49,11 @@ async def replay_dead_letter(work: UnitOfWork, failure_id: UUID, data: DecideInp
     consumer = CONSUMERS.get(failure.consumer)
     if consumer is None:
         raise InvalidState("This build has no such consumer: discard it.", consumer=failure.consumer)
-    rows, found = await work.load(LOCK_GENERATIONS(consumer=consumer.name), EVENT(event_id=failure.event_id))
+    named = {"consumer": consumer.name}
+    # When nothing of the tenant could be applied so far, there is no generation yet.
+    _, rows, found = await work.load(
+        ENSURE_GENERATION(**named), LOCK_GENERATIONS(**named), EVENT(event_id=failure.event_id)
+    )
     event: Delivered = found[0]
     for row in rows:
         if _wants(row, event):

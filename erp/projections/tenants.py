@@ -1,6 +1,7 @@
 """Tenants as a tool of the platform sees them: those of one database, the caller being whoever uses the tool."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from db.statement import Bound
@@ -17,5 +18,6 @@ def ACTIVE(slug: str) -> Bound[Any]:  # noqa: N802  # used like a statement
     return Bound(_ACTIVE, {"slug": slug})
 
 
-def callers_of(rows: Sequence[tuple[Any, ...]]) -> list[Caller]:
-    return [command_line_caller(TenantFacts(*row)) for row in rows]
+def callers_of(rows: Sequence[tuple[Any, ...]], database: str) -> list[Caller]:
+    """`database`: where the rows were found, and the tenants' own rows are."""
+    return [command_line_caller(replace(TenantFacts(*row), database=database)) for row in rows]

@@ -42,7 +42,10 @@ async def test_the_lead_of_a_further_database_is_handed_over_there_and_nowhere_e
     operator: httpx.AsyncClient, platform: PlatformDatabase, second: Tables, fleet: Fleet
 ) -> None:
     able = await fleet.join("coordinator")
-    one, other = Lease(platform, "coordinator", "one:0", ttl=30), Lease(platform, "coordinator", able.about.id, ttl=30)
+    one, other = (
+        Lease(platform, "coordinator", "one:0", ttl=30),
+        Lease(platform, "coordinator", able.about.id, ttl=30),
+    )
     assert await one.take()
     leads = {lead["database"]: lead for lead in (await operator.get("/v1/leader")).json()["data"]}
     assert (leads["second"]["holder"], leads["second"]["held"]) == ("one:0", True)
