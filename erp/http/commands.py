@@ -21,6 +21,7 @@ from erp.http.parameters import refuse_unknown_parameters
 from erp.http.preconditions import MatchRule, etag, expected_version
 from erp.http.problems import PROBLEM_JSON, problem_body
 from erp.http.request import ApiRequest
+from erp.kernel.errors import NotFound
 from tenancy.concurrency import Claims
 from tenancy.database import Answer
 from tenancy.work import UnitOfWork
@@ -132,6 +133,16 @@ async def read(request: ApiRequest, permission: str, *statements: Bound[Any]) ->
     caller.require(permission)
     refuse_unknown_parameters(request)
     return await read_rows(request, *statements)
+
+
+async def read_one(request: ApiRequest, permission: str, wanted: Bound[T], **named: object) -> T:
+    """The one row there is, as `read` reads it. Raises NotFound, which tells what was `named`."""
+    [found] = await read(request, permission, wanted)
+    if not found:
+        facts: dict[str, Any] = {name: str(value) for name, value in named.items()}
+        raise NotFound(**facts)
+    row: T = found[0]
+    return row
 
 
 async def read_rows(request: ApiRequest, *statements: Bound[Any]) -> tuple[list[Any], ...]:
