@@ -12,6 +12,7 @@ from erp.operations.leader_cli import leader
 from erp.operations.payments_cli import payments
 from erp.operations.schedules_cli import schedules
 from erp.operations.two_phase_cli import two_phase
+from erp.operations.usage_cli import quotas, usage
 from erp.projections.cli import events, projections
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The ERP backend on this machine.")
@@ -26,6 +27,8 @@ app.add_typer(features, name="features")
 app.add_typer(events, name="events")
 app.add_typer(projections, name="projections")
 app.add_typer(schedules, name="schedules")
+app.add_typer(quotas, name="quotas")
+app.command()(usage)
 app.command()(demo)
 
 

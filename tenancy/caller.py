@@ -1,5 +1,7 @@
 """Who is calling, on behalf of which tenant, with which permissions."""
 
+import getpass
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,6 +49,15 @@ class Caller:
         """Raises Forbidden unless the caller holds `resource:action`."""
         if not self.may(permission):
             raise Forbidden(f"This credential lacks `{permission}`.", permission=permission, role=self.role)
+
+
+def command_line_caller(tenant: TenantFacts) -> Caller:
+    """Somebody at a shell of ours who holds the databases' credentials; the trail names the account."""
+    try:
+        account = getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        account = str(os.getuid())
+    return system_caller(tenant, name=f"cli:{account}"[:100], correlation_id=f"cli-{tenant.slug}")
 
 
 def system_caller(tenant: TenantFacts, *, name: str, correlation_id: str, causation_id: UUID | None = None) -> Caller:

@@ -6,7 +6,7 @@ from db.constraints import on_violation
 from db.errors import DomainError
 
 #: Counted in the transaction that creates, so exact among rivals.
-COUNTED: Final = ("products", "parties", "api_keys")
+COUNTED: Final = ("products", "parties", "documents", "api_keys")
 #: Known to within some seconds (requests, job seconds) or a day (rows, storage).
 METERED: Final = ("requests_per_month", "job_seconds_per_month", "rows", "storage_bytes")
 QUOTAS: Final = COUNTED + METERED

@@ -36,6 +36,7 @@ class RollCall:
         self._farewells.clear()
         for role in {*(self._before or {}).values(), *now.values()}:
             fleet_instances.at(role).set(Counter(now.values())[role])
+            fleet_instances_lost_total.at(role).inc(0)  # the first loss has to be an increase of something
         self._before = now
         return False
 

@@ -61,9 +61,12 @@ class Task:
     tenants: TenantJobs | None = None
 
 
-def each_tenant(name: str, kind: str, cron: str, queue: str = "low") -> Task:
-    """A job of `kind` for every active tenant, at the expression's moments by the tenant's own clock."""
-    return Task(name, cron=cron, zone=TENANT_ZONE, tenants=TenantJobs(kind, queue))
+def each_tenant(name: str, kind: str, cron: str, queue: str = "low", *, unless: str | None = None) -> Task:
+    """A job of `kind` for every active tenant, at the expression's moments by the tenant's own clock.
+
+    `unless`: not for tenants with a schedule of this kind.
+    """
+    return Task(name, cron=cron, zone=TENANT_ZONE, tenants=TenantJobs(kind, queue, unless))
 
 
 def dropping(statement: Callable[..., Bound[Any]], age: timedelta) -> Tidy:
@@ -93,6 +96,8 @@ TASKS: tuple[Task, ...] = (
     each_tenant("usage_measurement", "usage_measurement", "0 2 * * *"),
     each_tenant("event_verification", "event_verification", "0 2 * * *"),
     each_tenant("overdue_invoices", "overdue_invoices", "0 4 * * *"),
+    each_tenant("nightly_reorder", "nightly_reorder", "0 5 * * *", unless="reorder"),
+    each_tenant("monthly_period_check", "monthly_period_check", "0 6 1 * *", unless="period_pre_close"),
     Task("idempotency_clean_up", 600.0, tidy=dropping(DROP_KEYS, timedelta(hours=72))),
     Task("job_clean_up", 3600.0, tidy=dropping(DROP_JOBS, timedelta(days=30))),
     Task("two_phase_clean_up", 3600.0, tidy=dropping(DROP_DECISIONS, timedelta(days=7))),

@@ -34,7 +34,7 @@ from db.statement import Statement, rows_of
 from erp.inventory.models import reservations
 from erp.jobs.models import cron_runs, jobs
 from erp.operations.system_schedules import SYSTEM_COLUMNS, TENANT_ZONE
-from erp.scheduling.models import schedule_runs, system_schedules
+from erp.scheduling.models import schedule_runs, schedules, system_schedules
 from tenancy.api_keys import tenants
 from tenancy.trail import idempotency_keys
 from workers.lease import leases
@@ -136,7 +136,8 @@ ADD_EXPIRY_JOBS = Statement(
 ZONES = Statement(select(tenants.c.time_zone).where(_active).distinct())
 
 _due = rows_of(zones=Text, slots=Text)
-#: One job a tenant, kind and slot, however often it is asked for.
+#: One job a tenant, kind and slot, however often it is asked for. A tenant with a schedule of its own of the kind
+#: `unless` (switched off or not) has decided for itself.
 ADD_TENANT_JOBS = Statement(
     insert(jobs)
     .from_select(
@@ -145,6 +146,9 @@ ADD_TENANT_JOBS = Statement(
         .join(_due, _due.c.zones == tenants.c.time_zone)
         .where(
             _active,
+            ~exists().where(
+                schedules.c.tenant_id == tenants.c.tenant_id, schedules.c.kind == cast(bindparam("unless"), Text)
+            ),
             ~exists().where(
                 jobs.c.tenant_id == tenants.c.tenant_id, jobs.c.kind == bindparam("of_kind", type_=Text),
                 jobs.c.slot == _due.c.slots,

@@ -18,10 +18,11 @@ log = get_logger("workers.tenant_tasks")
 
 @dataclass(frozen=True, slots=True)
 class TenantJobs:
-    """The job a task asks for in every active tenant."""
+    """The job a task asks for in every active tenant; `unless` it has a schedule of its own of that kind."""
 
     kind: str
     queue: str
+    unless: str | None = None
 
 
 async def ask_for_expiries(session: PlatformSession, slot: SlotTaken) -> int:
@@ -46,8 +47,8 @@ async def ask_tenants(
         return 0
     [added] = await session.load(
         ADD_TENANT_JOBS(
-            to_queue=tenants.queue, of_kind=tenants.kind, zones=list(due), slots=list(due.values()),
-            attempts=current().get(MAX_ATTEMPTS),
+            to_queue=tenants.queue, of_kind=tenants.kind, unless=tenants.unless, zones=list(due),
+            slots=list(due.values()), attempts=current().get(MAX_ATTEMPTS),
         )
     )  # fmt: skip
     return len(added)

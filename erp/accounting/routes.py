@@ -51,7 +51,7 @@ from erp.accounting.views import (
     trial_balance,
 )
 from erp.http.answers import Reply
-from erp.http.commands import Command, perform, read, read_rows, show
+from erp.http.commands import Command, perform, read, read_one, read_rows, show
 from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
 from erp.kernel.errors import NotFound
@@ -98,10 +98,8 @@ async def list_accounts(request: ApiRequest) -> Reply[Page[AccountView]]:
 
 @get("/accounts/{account_id:uuid}", summary="Read an account")
 async def get_account(request: ApiRequest, account_id: UUID) -> Reply[AccountView]:
-    [found] = await read(request, "ledger:read", ACCOUNT(account_id=account_id))
-    if not found:
-        raise NotFound(account_id=str(account_id))
-    return show(account_view(found[0]))
+    found = await read_one(request, "ledger:read", ACCOUNT(account_id=account_id), account_id=account_id)
+    return show(account_view(found))
 
 
 @get("/accounts/{account_id:uuid}/balance", summary="Balance of an account")
@@ -164,10 +162,8 @@ async def list_open_items(request: ApiRequest) -> Reply[Page[OpenItemView]]:
 
 @get("/open-items/{open_item_id:uuid}", summary="Read an open item")
 async def get_open_item(request: ApiRequest, open_item_id: UUID) -> Reply[OpenItemView]:
-    [found] = await read(request, "payments:read", OPEN_ITEM(open_item_id=open_item_id))
-    if not found:
-        raise NotFound(open_item_id=str(open_item_id))
-    return show(open_item_view(found[0]))
+    found = await read_one(request, "payments:read", OPEN_ITEM(open_item_id=open_item_id), open_item_id=open_item_id)
+    return show(open_item_view(found))
 
 
 @post("/journal-entries", summary="Post a journal entry")
@@ -211,10 +207,8 @@ async def list_periods(request: ApiRequest) -> Reply[Page[PeriodView]]:
 
 @get("/periods/{period_id:uuid}", summary="Read an accounting period")
 async def get_period(request: ApiRequest, period_id: UUID) -> Reply[PeriodView]:
-    [found] = await read(request, "ledger:read", PERIOD(period_id=period_id))
-    if not found:
-        raise NotFound(period_id=str(period_id))
-    return show(period_view(found[0]))
+    found = await read_one(request, "ledger:read", PERIOD(period_id=period_id), period_id=period_id)
+    return show(period_view(found))
 
 
 @post("/periods/{period_id:uuid}/close", summary="Close an accounting period", status_code=200)

@@ -8,10 +8,9 @@ from litestar import Router, get
 from erp.audit.queries import AUDIT_ENTRIES, AUDIT_ENTRY, AuditRow
 from erp.audit.schemas import AuditEntryView
 from erp.http.answers import Reply
-from erp.http.commands import Command, read, show
+from erp.http.commands import Command, read_one, show
 from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
-from erp.kernel.errors import NotFound
 
 COMMANDS: tuple[Command, ...] = ()
 
@@ -33,10 +32,8 @@ async def list_audit_entries(request: ApiRequest) -> Reply[Page[AuditEntryView]]
 @get("/audit-entries/{audit_entry_id:uuid}", summary="Read an audit entry")
 async def get_audit_entry(request: ApiRequest, audit_entry_id: UUID) -> Reply[AuditEntryView]:
     """One change, with its fields before and after."""
-    [found] = await read(request, "audit:read", AUDIT_ENTRY(entry_id=audit_entry_id))
-    if not found:
-        raise NotFound(audit_entry_id=str(audit_entry_id))
-    return show(entry_view(found[0]))
+    found = await read_one(request, "audit:read", AUDIT_ENTRY(entry_id=audit_entry_id), audit_entry_id=audit_entry_id)
+    return show(entry_view(found))
 
 
 router = Router("/v1", route_handlers=[list_audit_entries, get_audit_entry], tags=["Audit"])

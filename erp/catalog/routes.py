@@ -24,10 +24,9 @@ from erp.catalog.schemas import (
 from erp.catalog.units import unit_view
 from erp.http.answers import Reply
 from erp.http.cached import show_cached
-from erp.http.commands import Command, perform, read, show
+from erp.http.commands import Command, perform, read_one, show
 from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
-from erp.kernel.errors import NotFound
 from tenancy.cache.entries import record
 
 READ = "products:read"
@@ -59,10 +58,8 @@ async def update_unit(request: ApiRequest, unit_id: UUID, data: UpdateUnitInput)
 
 @get("/units/{unit_id:uuid}", summary="Read a unit of measure", tags=["Units"])
 async def get_unit(request: ApiRequest, unit_id: UUID) -> Reply[UnitView]:
-    [found] = await read(request, READ, UNIT(unit_id=unit_id))
-    if not found:
-        raise NotFound(unit_id=str(unit_id))
-    return show(unit_view(found[0]))
+    found = await read_one(request, READ, UNIT(unit_id=unit_id), unit_id=unit_id)
+    return show(unit_view(found))
 
 
 @get("/units", summary="List units of measure", tags=["Units"], opt={"listing": UNITS})
@@ -84,10 +81,8 @@ async def update_category(request: ApiRequest, category_id: UUID, data: UpdateCa
 
 @get("/categories/{category_id:uuid}", summary="Read a category", tags=["Categories"])
 async def get_category(request: ApiRequest, category_id: UUID) -> Reply[CategoryView]:
-    [found] = await read(request, READ, CATEGORY(category_id=category_id))
-    if not found:
-        raise NotFound(category_id=str(category_id))
-    return show(category_view(found[0]))
+    found = await read_one(request, READ, CATEGORY(category_id=category_id), category_id=category_id)
+    return show(category_view(found))
 
 
 @get("/categories", summary="List categories", tags=["Categories"], opt={"listing": CATEGORIES})

@@ -10,10 +10,9 @@ from erp.closing.queries import CHECK, CHECKS
 from erp.closing.schemas import AskedCheckView, PeriodCheckView
 from erp.closing.service import check_view
 from erp.http.answers import Reply
-from erp.http.commands import Command, perform, read, show
+from erp.http.commands import Command, perform, read_one, show
 from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
-from erp.kernel.errors import NotFound
 
 ASK = Command("period_checks.ask", service.ask_for_check, "periods:write", target=True, status=202)
 COMMANDS = (ASK,)
@@ -27,10 +26,8 @@ async def ask_for_check(request: ApiRequest, period_id: UUID) -> Reply[AskedChec
 
 @get("/period-checks/{check_id:uuid}", summary="Read a period check")
 async def get_check(request: ApiRequest, check_id: UUID) -> Reply[PeriodCheckView]:
-    [found] = await read(request, "periods:read", CHECK(check_id=check_id))
-    if not found:
-        raise NotFound(check_id=str(check_id))
-    return show(check_view(found[0]))
+    found = await read_one(request, "periods:read", CHECK(check_id=check_id), check_id=check_id)
+    return show(check_view(found))
 
 
 @get("/period-checks", summary="List period checks", opt={"listing": CHECKS})

@@ -22,7 +22,7 @@ from erp.eventstore.schemas import (
 )
 from erp.eventstore.views import event_view, rebuilt_view, verification_view
 from erp.http.answers import Reply
-from erp.http.commands import Command, perform, read, read_rows, show
+from erp.http.commands import Command, perform, read, read_one, read_rows, show
 from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
 from erp.kernel.errors import Invalid, NotFound
@@ -99,10 +99,10 @@ async def start_verification(request: ApiRequest, data: StartVerificationInput) 
 @get("/verifications/{verification_id:uuid}", summary="Read a verification")
 async def get_verification(request: ApiRequest, verification_id: UUID) -> Reply[VerificationView]:
     """What was compared, and the first difference by aggregate, field, stored and rebuilt value."""
-    [found] = await read(request, _READ, VERIFICATION(verification_id=verification_id))
-    if not found:
-        raise NotFound(verification_id=str(verification_id))
-    return show(verification_view(found[0]))
+    found = await read_one(
+        request, _READ, VERIFICATION(verification_id=verification_id), verification_id=verification_id
+    )
+    return show(verification_view(found))
 
 
 @get("/verifications", summary="List verifications", opt={"listing": VERIFICATIONS})

@@ -77,6 +77,10 @@ class Api:
         """Raises ApiProblem."""
         return await self._call("POST", path, json=body, headers={"Idempotency-Key": key} if key else {})
 
+    async def put(self, path: str, body: Any) -> Any:
+        """Raises ApiProblem."""
+        return await self._call("PUT", path, json=body)
+
     async def patch(self, path: str, body: Any, *, version: int) -> Any:
         """Only of the record as it was read. Raises ApiProblem."""
         return await self._call("PATCH", path, json=body, headers={"If-Match": f'"{version}"'})

@@ -5,7 +5,7 @@ bulk stream.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -13,6 +13,7 @@ import msgspec
 
 from db.errors import DomainError
 from db.statement import Bound
+from db.two_phase import MAIN
 from erp.http.answers import Headers, Reply, encode_headers
 from erp.http.body import BodyDecoder
 from erp.http.idempotency import KeyRule, check_body_headers, idempotency_of
@@ -20,6 +21,7 @@ from erp.http.parameters import refuse_unknown_parameters
 from erp.http.preconditions import MatchRule, etag, expected_version
 from erp.http.problems import PROBLEM_JSON, problem_body
 from erp.http.request import ApiRequest
+from erp.kernel.errors import NotFound
 from tenancy.concurrency import Claims
 from tenancy.database import Answer
 from tenancy.work import UnitOfWork
@@ -84,14 +86,22 @@ class Command:
 
 
 async def perform(
-    request: ApiRequest, command: Command, data: msgspec.Struct | None = None, target: UUID | None = None
+    request: ApiRequest,
+    command: Command,
+    data: msgspec.Struct | None = None,
+    target: UUID | None = None,
+    *,
+    database: str = MAIN,
 ) -> Reply[Any]:
     """Run the command for the caller and answer. Raises DomainError.
 
-    The permission is asked before anything else, so also before an answer is replayed.
+    The permission is asked before anything else, so also before an answer is replayed. `database`: where the operator
+    has it done; a tenant's commands go where its rows are.
     """
     caller = request.caller
     caller.require(command.permission)
+    if database != MAIN:
+        caller = replace(caller, tenant=replace(caller.tenant, database=database))
     refuse_unknown_parameters(request)
     body = await request.body()
     if body and command.input is None:
@@ -123,6 +133,16 @@ async def read(request: ApiRequest, permission: str, *statements: Bound[Any]) ->
     caller.require(permission)
     refuse_unknown_parameters(request)
     return await read_rows(request, *statements)
+
+
+async def read_one(request: ApiRequest, permission: str, wanted: Bound[T], **named: object) -> T:
+    """The one row there is, as `read` reads it. Raises NotFound, which tells what was `named`."""
+    [found] = await read(request, permission, wanted)
+    if not found:
+        facts: dict[str, Any] = {name: str(value) for name, value in named.items()}
+        raise NotFound(**facts)
+    row: T = found[0]
+    return row
 
 
 async def read_rows(request: ApiRequest, *statements: Bound[Any]) -> tuple[list[Any], ...]:

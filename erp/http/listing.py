@@ -24,6 +24,7 @@ from erp.kernel.errors import Invalid, InvalidCursor, LimitExceeded, UnknownFiel
 from erp.kernel.paging import CursorCodec
 from fleet.configuration.keys import Key
 from tenancy.cache.entries import listed
+from tenancy.platform import PlatformDatabase
 
 R = TypeVar("R")
 V = TypeVar("V")
@@ -201,25 +202,32 @@ async def list_page(
     listing: Listing[R],
     view: Callable[[R], V],
     cached: tuple[str, Key[float]] | None = None,
+    platform: tuple[str, PlatformDatabase] | None = None,
     **parameters: Any,
 ) -> Reply[Any]:
     """One page of the list for the caller. Raises Forbidden and what `Listing.parse` raises.
 
     `cached`: the kind of record whose changes end a cached page, and how long one may live; pages with a count
-    are always read. `parameters` are further SQL parameters of the listing's select (a parent's id from the path).
+    are always read. `platform`: read this database by the platform's role, the parameter `database` having named it.
+    `parameters` are further SQL parameters of the listing's select (a parent's id from the path).
     """
     caller = request.caller
     caller.require(permission)
     query = query_of(request.scope)
+    home = () if platform is None else (platform[0].encode(),)
+    if platform is not None:
+        query.pop("database", None)
     asked = listing.parse(query, record_of(request.route_handler) if "fields" in query else None)
     cursors = request.context.services.cursors
-    scope = b"\n".join((caller.tenant.id.bytes, request.scope["path"].encode(), asked.identity))
+    scope = b"\n".join((caller.tenant.id.bytes, request.scope["path"].encode(), asked.identity, *home))
     values = {**parameters, **asked.values, "page_size": asked.limit + 1}
     if asked.cursor is not None:
         sealed = cursors.open(scope, asked.cursor)
         values["after_value"], values["after_key"] = listing.end(asked.shape.sort, sealed)
     statements = (listing.statement(asked.shape)(**values), *_count_statement(listing, asked, parameters))
     body = partial(_body, listing, asked, view, cursors, scope)
+    if platform is not None:
+        return Reply(body(await platform[1].ask(*statements)))
     if cached is None or asked.count is not None:
         return Reply(body(await read_rows(request, *statements)))
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from litestar import Router, get, patch, post
 
 from erp.http.answers import Reply
-from erp.http.commands import Command, perform, read, show
+from erp.http.commands import Command, perform, read_one, show
 from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
 from erp.intercompany import service
@@ -19,7 +19,6 @@ from erp.intercompany.schemas import (
     UpdateLinkInput,
 )
 from erp.intercompany.views import link_view, sale_view
-from erp.kernel.errors import NotFound
 
 LINK_UP = Command(
     "intercompany_links.create", service.create_link, "intercompany_links:write", CreateLinkInput, status=201
@@ -50,10 +49,8 @@ async def update_link(request: ApiRequest, link_id: UUID, data: UpdateLinkInput)
 
 @get("/intercompany-links/{link_id:uuid}", summary="Read an agreement")
 async def get_link(request: ApiRequest, link_id: UUID) -> Reply[LinkView]:
-    [found] = await read(request, "intercompany_links:read", LINK(link_id=link_id))
-    if not found:
-        raise NotFound(link_id=str(link_id))
-    return show(link_view(found[0]))
+    found = await read_one(request, "intercompany_links:read", LINK(link_id=link_id), link_id=link_id)
+    return show(link_view(found))
 
 
 @get("/intercompany-links", summary="List agreements", opt={"listing": LINKS})
@@ -74,10 +71,8 @@ async def create_sale(request: ApiRequest, data: CreateIntercompanySaleInput) ->
 @get("/intercompany-sales/{sale_id:uuid}", summary="Read a sale between tenants")
 async def get_sale(request: ApiRequest, sale_id: UUID) -> Reply[IntercompanySaleView]:
     """Your side of it."""
-    [found] = await read(request, "intercompany_sales:read", SALE(sale_id=sale_id))
-    if not found:
-        raise NotFound(sale_id=str(sale_id))
-    return show(sale_view(found[0]))
+    found = await read_one(request, "intercompany_sales:read", SALE(sale_id=sale_id), sale_id=sale_id)
+    return show(sale_view(found))
 
 
 @get("/intercompany-sales", summary="List sales between tenants", opt={"listing": SALES})

@@ -6,7 +6,7 @@ from uuid import UUID
 from litestar import get, patch, post
 
 from erp.http.answers import Reply
-from erp.http.commands import Command, perform, read, show
+from erp.http.commands import Command, perform, read_one, show
 from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
 from erp.inventory import service
@@ -20,7 +20,6 @@ from erp.inventory.schemas import (
     UpdateWarehouseInput,
     WarehouseView,
 )
-from erp.kernel.errors import NotFound
 
 ADD_WAREHOUSE = Command(
     "warehouses.create", service.create_warehouse, "stock:write", CreateWarehouseInput, status=201
@@ -52,10 +51,8 @@ async def update_warehouse(
 
 @get("/warehouses/{warehouse_id:uuid}", summary="Read a warehouse")
 async def get_warehouse(request: ApiRequest, warehouse_id: UUID) -> Reply[WarehouseView]:
-    [found] = await read(request, "stock:read", WAREHOUSE(warehouse_id=warehouse_id))
-    if not found:
-        raise NotFound(warehouse_id=str(warehouse_id))
-    return show(warehouse_view(found[0]))
+    found = await read_one(request, "stock:read", WAREHOUSE(warehouse_id=warehouse_id), warehouse_id=warehouse_id)
+    return show(warehouse_view(found))
 
 
 @get("/warehouses", summary="List warehouses", opt={"listing": WAREHOUSES})
@@ -78,10 +75,8 @@ async def update_location(request: ApiRequest, location_id: UUID, data: UpdateLo
 
 @get("/locations/{location_id:uuid}", summary="Read a location")
 async def get_location(request: ApiRequest, location_id: UUID) -> Reply[LocationView]:
-    [found] = await read(request, "stock:read", LOCATION(location_id=location_id))
-    if not found:
-        raise NotFound(location_id=str(location_id))
-    return show(location_view(found[0]))
+    found = await read_one(request, "stock:read", LOCATION(location_id=location_id), location_id=location_id)
+    return show(location_view(found))
 
 
 @get("/locations", summary="List locations", opt={"listing": LOCATIONS})

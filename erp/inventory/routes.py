@@ -6,7 +6,7 @@ from uuid import UUID
 from litestar import Router, get, post
 
 from erp.http.answers import Reply
-from erp.http.commands import Command, perform, read, show
+from erp.http.commands import Command, perform, read, read_one, show
 from erp.http.errors import MissingField
 from erp.http.listing import Page, list_page
 from erp.http.parameters import query_of
@@ -158,10 +158,10 @@ async def release_reservation(request: ApiRequest, reservation_id: UUID) -> Repl
 
 @get("/reservations/{reservation_id:uuid}", summary="Read a reservation")
 async def get_reservation(request: ApiRequest, reservation_id: UUID) -> Reply[ReservationView]:
-    [found] = await read(request, "reservations:read", RESERVATION(reservation_id=reservation_id))
-    if not found:
-        raise NotFound(reservation_id=str(reservation_id))
-    return show(reservation_view(found[0]))
+    found = await read_one(
+        request, "reservations:read", RESERVATION(reservation_id=reservation_id), reservation_id=reservation_id
+    )
+    return show(reservation_view(found))
 
 
 @get("/reservations", summary="List reservations", opt={"listing": RESERVATIONS})

@@ -6,7 +6,7 @@ from uuid import UUID
 from litestar import Router, get, post
 
 from erp.http.answers import Reply
-from erp.http.commands import Command, perform, read, read_rows, show
+from erp.http.commands import Command, perform, read, read_one, read_rows, show
 from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
 from erp.jobs.notices import acknowledge_notice, notice_view
@@ -73,10 +73,8 @@ async def list_notices(request: ApiRequest) -> Reply[Page[NoticeView]]:
 
 @get("/notices/{notice_id:uuid}", summary="Read a notice")
 async def get_notice(request: ApiRequest, notice_id: UUID) -> Reply[NoticeView]:
-    [found] = await read(request, "notices:read", NOTICE(notice_id=notice_id))
-    if not found:
-        raise NotFound(notice_id=str(notice_id))
-    return show(notice_view(found[0]))
+    found = await read_one(request, "notices:read", NOTICE(notice_id=notice_id), notice_id=notice_id)
+    return show(notice_view(found))
 
 
 @post("/notices/{notice_id:uuid}/acknowledge", summary="Acknowledge a notice", status_code=200)

@@ -6,10 +6,10 @@ from uuid import uuid4
 
 import typer
 
-from erp.operations.operator_cli import Raw, Why, ask, console, print_json, table, where
+from erp.operations.service_cli import Raw, Why, ask, choose_as_operator, console, print_json, table
 
 features = typer.Typer(no_args_is_help=True, help="Features that are on only when every live instance can.")
-features.callback()(where)
+features.callback()(choose_as_operator)
 
 Name = Annotated[str, typer.Argument(metavar="FEATURE", help="As `erp features list` shows it.")]
 

@@ -5,12 +5,12 @@ from urllib.parse import quote
 
 import typer
 
-from erp.operations.operator_cli import Raw, Why, ask, console, print_json, table, where
+from erp.operations.service_cli import Raw, Why, ask, choose_as_operator, console, print_json, table
 
 instances = typer.Typer(
     no_args_is_help=True, help="The processes of the fleet: who lives, how they do, what they do."
 )
-instances.callback()(where)
+instances.callback()(choose_as_operator)
 
 Name = Annotated[str, typer.Argument(metavar="INSTANCE", help="Id or name, as `erp instances list` shows it.")]
 OfRole = Annotated[str, typer.Option(help="Only those of this role.")]

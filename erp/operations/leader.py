@@ -4,8 +4,9 @@ From its commit on nothing the old leader does lands any more, because every eff
 where it lands. The one it is offered to has ten seconds; then anybody may take it.
 """
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid5
 
 import psycopg
@@ -68,11 +69,15 @@ def successor(roll: Roll, holder: str, to: str | None) -> Member | None:
 
 
 class Transfer:
-    """The command, with who lives as the registry showed it just before."""
+    """The command in the database whose lead it is, with who lives as the registry showed it just before.
 
-    def __init__(self, roll: Roll, bus: Bus) -> None:
+    `keep` writes the entry of the operator's trail where that is another database, before the term ends.
+    """
+
+    def __init__(self, roll: Roll, bus: Bus, keep: Callable[[dict[str, Any]], Awaitable[None]] | None = None) -> None:
         self._roll = roll
         self._bus = bus
+        self._keep = keep
 
     async def __call__(self, work: UnitOfWork, data: TransferInput) -> TransferView:
         """Raises NoLeader, OtherTerm, NoOtherCoordinator."""
@@ -84,6 +89,11 @@ class Transfer:
             raise NoLeader(retry_after=2)
         chosen = successor(self._roll, lead.holder, data.to)
         to = None if chosen is None else chosen.id
+        facts = {"database": data.database, "term": lead.term, "from": lead.holder, "to": to, "reason": data.reason}
+        if self._keep is None:
+            work.audit("leader.transfer", "leader", uuid5(_NAMESPACE, LEAD), after=facts)
+        else:
+            await self._keep(facts)
         [ended] = await work.load(
             OFFER(
                 lease=LEAD, in_term=lead.term, to=to, offer=OFFERED_FOR, ended_by=work.caller.name, reason=data.reason
@@ -91,8 +101,6 @@ class Transfer:
         )
         if not ended:  # it ran out between the two statements
             raise NoLeader(retry_after=2)
-        facts = {"term": lead.term, "from": lead.holder, "to": to, "reason": data.reason}
-        work.audit("leader.transfer", "leader", uuid5(_NAMESPACE, LEAD), after=facts)
         work.after_commit(self._tell)
         return TransferView(term=lead.term, holder=lead.holder, offered_to=to)
 

@@ -5,10 +5,12 @@ from uuid import uuid4
 
 import typer
 
-from erp.operations.operator_cli import Raw, Why, ask, console, print_json, table, where
+from erp.operations.service_cli import Raw, Why, ask, choose_as_operator, console, print_json, table
 
 leader = typer.Typer(no_args_is_help=True, help="The lead of the fleet: one coordinator has it.")
-leader.callback()(where)
+leader.callback()(choose_as_operator)
+
+OfDatabase = Annotated[str, typer.Option(help="Whose work is led; `erp leader show` names the databases.")]
 
 
 @leader.command()
@@ -31,10 +33,11 @@ def show(context: typer.Context, as_json: Raw = False) -> None:
 def history(
     context: typer.Context,
     limit: Annotated[int, typer.Option(min=1, max=200, help="How many terms, the newest first.")] = 20,
+    database: OfDatabase = "main",
     as_json: Raw = False,
 ) -> None:
     """Who led, from when to when, and why it ended."""
-    found = ask(context, lambda api: api.get("/v1/leader/history", limit=str(limit)))["data"]
+    found = ask(context, lambda api: api.get("/v1/leader/history", limit=str(limit), database=database))["data"]
     if as_json:
         return print_json(found)
     shown = table("term", "holder", "since", "until", "ended", "by", "why")
@@ -53,9 +56,10 @@ def transfer(
     reason: Why,
     to: Annotated[str, typer.Option(help="Id or name of a coordinator; any other unless given.")] = "",
     term: Annotated[int, typer.Option(help="Only if this term still lasts.")] = 0,
+    database: OfDatabase = "main",
 ) -> None:
     """Hand the lead over."""
-    body = {"reason": reason, "to": to or None, **({"term": term} if term else {})}
+    body = {"reason": reason, "to": to or None, "database": database, **({"term": term} if term else {})}
     found = ask(context, lambda api: api.post("/v1/leader/transfer", body, key=uuid4().hex))
     print(f"{found['holder']} leads no more; term {found['term']} ended")
     print(f"offered to {found['offered_to'] or 'any other coordinator'}")

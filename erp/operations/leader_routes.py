@@ -5,6 +5,7 @@ from typing import Any
 
 from litestar import Router, get, post
 
+from db.two_phase import MAIN
 from erp.http.answers import Reply
 from erp.http.commands import Command, encode_json, perform
 from erp.http.listing import Page, list_page
@@ -12,7 +13,8 @@ from erp.http.request import ApiRequest
 from erp.operations.leader import Transfer, leads, term_view
 from erp.operations.leader_queries import TERMS
 from erp.operations.leader_schemas import LeadsView, TermView, TransferInput, TransferView
-from erp.tenants.operator_routes import require_operator
+from erp.operations.operator_trail import record
+from erp.tenants.operator_routes import platform_named, require_operator
 
 
 async def _never(*_: object) -> None:
@@ -33,10 +35,11 @@ async def get_leader(request: ApiRequest) -> Reply[LeadsView]:
 
 
 @get("/leader/history", summary="List the terms of the lead", opt={"listing": TERMS})
-async def list_terms(request: ApiRequest) -> Reply[Page[TermView]]:
-    """Newest first: who led, from when to when, and why it ended."""
+async def list_terms(request: ApiRequest, database: str = MAIN) -> Reply[Page[TermView]]:
+    """Newest first: who led the work of one database, from when to when, and why it ended."""
     require_operator(request, parameters=False)
-    page: Reply[Any] = await list_page(request, "platform:read", TERMS, term_view)
+    platform = (database, platform_named(request, database))
+    page: Reply[Any] = await list_page(request, "platform:read", TERMS, term_view, platform=platform)
     return page
 
 
@@ -47,9 +50,16 @@ async def transfer_lead(request: ApiRequest, data: TransferInput) -> Reply[Trans
     Whoever it is offered to has ten seconds to take it, then anybody may, so that the fleet is never left without.
     """
     require_operator(request)
+    platform_named(request, data.database, pointer="/database")
     instance = request.context.services.instance
-    command = Transfer(await instance.registry.roll(), instance.bus)
-    return await perform(request, replace(TRANSFER, run=command), data)
+
+    async def keep(facts: dict[str, Any]) -> None:
+        target = ("leader", data.database)
+        await record(request.database, request.caller, "leader.transfer", target, facts)
+
+    roll = await instance.registry.roll()
+    command = Transfer(roll, instance.bus, None if data.database == MAIN else keep)
+    return await perform(request, replace(TRANSFER, run=command), data, database=data.database)
 
 
 router = Router("/v1", route_handlers=[get_leader, list_terms, transfer_lead], tags=["Fleet (operator)"])

@@ -13,6 +13,9 @@ InstanceName = Annotated[
 ]
 
 
+DatabaseName = Annotated[str, Meta(min_length=1, max_length=63, description="As in the list of databases.")]
+
+
 class LeadView(Struct, frozen=True, kw_only=True):
     """Who leads the work of one database; `held` is false between two holders.
 
@@ -37,7 +40,7 @@ class LeadsView(Struct, frozen=True, kw_only=True):
 
 
 class TermView(Struct, frozen=True, kw_only=True):
-    """One term of the lead of `main`. `ended`: why, null while it lasts.
+    """One term of the lead of one database. `ended`: why, null while it lasts.
 
     `expired`: not renewed in time; `stopped`: its holder ended; `drained`: its holder was taken out; `transferred`:
     `ended_by` handed it over, for `reason`.
@@ -54,9 +57,10 @@ class TermView(Struct, frozen=True, kw_only=True):
 
 
 class TransferInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """To the coordinator `to`, or to any other. With `term` only if that term still lasts."""
+    """The lead of `database` to the coordinator `to`, or to any other. With `term` only if that term still lasts."""
 
     reason: Reason
+    database: DatabaseName = "main"
     to: InstanceName | None = None
     term: PositiveCount | UnsetType = UNSET
 

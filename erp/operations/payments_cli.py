@@ -1,20 +1,13 @@
 """`erp payments ...`: a tenant's money in three books, through the public API."""
 
-import asyncio
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from deploy.local.keyring import known_keys
-from deploy.local.layout import state_layout
-from deploy.local.status import read_status
-from erp.exchange.api import Api, ApiProblem
+from erp.exchange.api import Api
+from erp.operations.service_cli import Ca, ScopeKey, TenantSlug, Url, ask, choose_service, console, table
 
 payments = typer.Typer(no_args_is_help=True, help="Money that a payment provider holds for us.")
-_console = Console()
 _COLUMNS = ("payment", "state", "provider_captured", "provider_refunded", "captured", "refunded", "booked")
 
 
@@ -25,39 +18,24 @@ def _group() -> None:
 
 @payments.command()
 def reconcile(
-    tenant: Annotated[str, typer.Option(help="Slug of a tenant of the local fleet.")] = "",
-    url: Annotated[str, typer.Option(help="Where the API is; the local fleet unless given.")] = "",
-    key: Annotated[str, typer.Option(envvar="ERP_API_KEY", help="API key of the tenant, if not made here.")] = "",
-    ca: Annotated[Path | None, typer.Option(help="Certificate authority to trust.")] = None,
+    context: typer.Context, tenant: TenantSlug = "", url: Url = "", key: ScopeKey = "", ca: Ca = None
 ) -> None:
     """Compare the provider's books with ours, payment by payment. Exit code 1: they differ."""
-    layout = state_layout()
-    status = read_status(layout)
-    address = url or (status.url if status is not None else "") or ""
-    token = key or known_keys(layout).get(tenant, "")
-    if not address or not token:
-        raise typer.BadParameter("Name a tenant of the running local fleet, or a service with --url and --key.")
-    trusted = ca or (layout.certificate if layout.certificate.exists() else None)
-    try:
-        found = asyncio.run(_all(address, token, trusted))
-    except ApiProblem as problem:
-        _console.print(f"[red]{problem}[/red]")
-        raise typer.Exit(1) from problem
+    if not tenant and not key:
+        raise typer.BadParameter("Name a tenant of the local fleet, or pass --key.")
+    choose_service(context, tenant, url, key, ca)
+    found = ask(context, _all)
     odd = [one for one in found if one["state"] != "agrees"]
     if odd:
-        table = Table(*_COLUMNS, title="Not the same in all books")
+        shown = table(*_COLUMNS, title="Not the same in all books")
         for one in odd:
-            table.add_row(*(one[column] for column in _COLUMNS))
-        _console.print(table)
+            shown.add_row(*(one[column] for column in _COLUMNS))
+        console.print(shown)
     differing = sum(one["state"] == "differs" for one in odd)
-    _console.print(f"{len(found)} payments, {differing} differ, {len(odd) - differing} are under way")
+    console.print(f"{len(found)} payments, {differing} differ, {len(odd) - differing} are under way")
     if differing:
         raise typer.Exit(1)
 
 
-async def _all(url: str, token: str, ca: Path | None) -> list[dict[str, Any]]:
-    api = Api.over_tls(url, token, ca)
-    try:
-        return [one async for one in api.every("/v1/payment-reconciliation")]
-    finally:
-        await api.close()
+async def _all(api: Api) -> list[dict[str, Any]]:
+    return [one async for one in api.every("/v1/payment-reconciliation")]

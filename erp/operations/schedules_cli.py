@@ -62,9 +62,13 @@ def runs(
 
 
 @schedules.command()
-def run(context: typer.Context, name: Name) -> None:
+def run(context: typer.Context, name: Name, reason: Annotated[str, typer.Option()] = "run by hand") -> None:
     """Run it now, once, beside its moments."""
-    found = ask(context, _of(name, lambda api, one: api.post(f"{one.path}/run", {}, key=uuid4().hex)))
+
+    def post(api: Api, one: Schedule) -> Awaitable[Any]:
+        return api.post(f"{one.path}/run", {"reason": reason} if one.system else {}, key=uuid4().hex)
+
+    found = ask(context, _of(name, post))
     console.print(f"asked for: {found.get('id') or _moment(found.get('requested_at'))}")
 
 

@@ -22,6 +22,7 @@ T = TypeVar("T")
 console = Console()
 
 Raw = Annotated[bool, typer.Option("--json", help="For programs.")]
+Why = Annotated[str, typer.Option("--reason", help="Why; it is kept in the trail.", prompt="Reason")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +34,30 @@ class Where:
     ca: Path | None
 
 
+Url = Annotated[str, typer.Option(help="Where the API is; the local fleet unless given.")]
+Ca = Annotated[Path | None, typer.Option(help="Certificate authority to trust.")]
+TenantSlug = Annotated[str, typer.Option(help="Slug of a tenant of the local fleet; without it the system.")]
+ScopeKey = Annotated[str, typer.Option(envvar="ERP_API_KEY", help="Whose scope: a tenant's key, the operator's.")]
+
+
 def choose_service(
-    context: typer.Context,
-    tenant: Annotated[str, typer.Option(help="Slug of a tenant of the local fleet; without it the system.")] = "",
-    url: Annotated[str, typer.Option(help="Where the API is; the local fleet unless given.")] = "",
-    key: Annotated[str, typer.Option(envvar="ERP_API_KEY", help="Whose scope: a tenant's key, the operator's.")] = "",
-    ca: Annotated[Path | None, typer.Option(help="Certificate authority to trust.")] = None,
+    context: typer.Context, tenant: TenantSlug = "", url: Url = "", key: ScopeKey = "", ca: Ca = None
 ) -> None:
-    """The scope follows from the key; of the local fleet the keys are known."""
+    """A callback of a group of commands. The scope follows from the key; of the local fleet the keys are known."""
+    context.obj = _found(tenant, url, key, ca)
+
+
+def choose_as_operator(
+    context: typer.Context,
+    url: Url = "",
+    key: Annotated[str, typer.Option(envvar="ERP_OPERATOR_KEY", help="The operator's credential.")] = "",
+    ca: Ca = None,
+) -> None:
+    """A callback of a group of the operator's commands. The local fleet's address and key are known."""
+    context.obj = _found("", url, key, ca)
+
+
+def _found(tenant: str, url: str, key: str, ca: Path | None) -> Where:
     layout = state_layout()
     status = read_status(layout)
     address = url or (status.url if status is not None else "") or ""
@@ -51,22 +68,22 @@ def choose_service(
         token = keep(layout.credentials).operator_key
     if not token:
         raise typer.BadParameter(f"No key is known{f' for `{tenant}`' if tenant else ''}: pass --key.")
-    context.obj = Where(address, token, ca or (layout.certificate if layout.certificate.exists() else None))
+    return Where(address, token, ca or (layout.certificate if layout.certificate.exists() else None))
 
 
 def ask(context: typer.Context, work: Callable[[Api], Awaitable[T]]) -> T:
     """What the service answers; ends the program when it refuses."""
-    where: Where = context.obj
+    asked: Where = context.obj
 
-    async def asked() -> T:
-        api = Api.over_tls(where.url, where.token, where.ca)
+    async def run() -> T:
+        api = Api.over_tls(asked.url, asked.token, asked.ca)
         try:
             return await work(api)
         finally:
             await api.close()
 
     try:
-        return asyncio.run(asked())
+        return asyncio.run(run())
     except ApiProblem as problem:
         console.print(f"[red]{problem}[/red]", highlight=False)
         raise typer.Exit(1) from problem

@@ -3,6 +3,7 @@
 The leader of each database reads its own table every few seconds; a task is known there once a leader has begun.
 """
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -22,6 +23,9 @@ from erp.operations.system_schedules_schemas import (
 from erp.scheduling.models import system_schedules
 from tenancy.errors import VersionConflict
 from tenancy.platform import PlatformDatabase, PlatformSession
+
+#: Told what is about to change: before and after. What it raises prevents the change.
+Record = Callable[[dict[str, Any], dict[str, Any]], Awaitable[None]]
 
 #: The zone of tasks that go by each tenant's own clock.
 TENANT_ZONE = "tenant"
@@ -106,9 +110,11 @@ async def system_schedule(platform: PlatformDatabase, name: str) -> SystemSchedu
 
 
 async def change_system_schedule(
-    platform: PlatformDatabase, name: str, data: ChangeSystemScheduleInput, expected: int | None
+    platform: PlatformDatabase, name: str, data: ChangeSystemScheduleInput, expected: int | None, record: Record
 ) -> SystemScheduleView:
-    """Raises NotFound, VersionConflict, Invalid."""
+    """Recorded while the row is locked, so that the entry tells what is replaced. Raises NotFound, VersionConflict,
+    Invalid.
+    """
 
     async def change(session: PlatformSession) -> SystemRow:
         [found] = await session.load(_LOCK(of_job=name))
@@ -119,6 +125,7 @@ async def change_system_schedule(
                 current_version=before.version, expected_version=expected,
             )  # fmt: skip
         after = _changed(before, data)
+        await record(_facts(before), _facts(after))
         [[row]] = await session.load(
             _CHANGE(of_job=name, **{f"new_{field}": getattr(after, field) for field in _CHANGING})
         )
@@ -143,12 +150,20 @@ def _changed(before: SystemRow, data: ChangeSystemScheduleInput) -> SystemRow:
     return after
 
 
+def _facts(row: SystemRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in _CHANGING}
+
+
 def zone_of(row: SystemRow) -> str:
     return row.time_zone or row.declared_time_zone or "UTC"
 
 
-async def request_run(platform: PlatformDatabase, name: str) -> RequestedRunView:
+async def request_run(
+    platform: PlatformDatabase, name: str, record: Callable[[], Awaitable[None]]
+) -> RequestedRunView:
     """The leader runs it within seconds, once. Raises NotFound."""
+    await _existing(platform, name)
+    await record()
     [found] = await platform.ask(_REQUEST(of_job=name))
     row = _found(found, name)
     assert row.requested_at is not None

@@ -1,6 +1,7 @@
 """The system's own scheduled tasks over HTTP, for the platform's operator."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from litestar import Router, get, patch, post
 
@@ -11,7 +12,7 @@ from erp.http.listing import read_limit
 from erp.http.parameters import query_of, unknown_parameter
 from erp.http.preconditions import expected_version
 from erp.http.request import ApiRequest
-from erp.kernel.errors import Invalid
+from erp.operations.operator_trail import record
 from erp.operations.system_schedules import (
     change_system_schedule,
     request_run,
@@ -22,12 +23,12 @@ from erp.operations.system_schedules import (
 from erp.operations.system_schedules_schemas import (
     ChangeSystemScheduleInput,
     RequestedRunView,
+    RunSystemScheduleInput,
     SystemRunsView,
     SystemSchedulesView,
     SystemScheduleView,
 )
-from erp.tenants.operator_routes import require_operator
-from tenancy.platform import PlatformDatabase
+from erp.tenants.operator_routes import platform_named, require_operator
 
 #: None in batches: the system's tasks are nobody's business transaction.
 COMMANDS: tuple[Command, ...] = ()
@@ -39,14 +40,14 @@ _KNOWN = frozenset({"database", "limit", "cursor"})
 async def list_system_schedules(request: ApiRequest, database: str = MAIN) -> Reply[SystemSchedulesView]:
     """Of one database: each has its own leader and its own tasks."""
     require_operator(request)
-    data = await system_schedules_of(_platform(request, database))
+    data = await system_schedules_of(platform_named(request, database))
     return Reply(encode_json(SystemSchedulesView(database=database, data=data)))
 
 
 @get("/system-schedules/{name:str}", summary="Read a scheduled task of the system")
 async def get_system_schedule(request: ApiRequest, name: str, database: str = MAIN) -> Reply[SystemScheduleView]:
     require_operator(request)
-    return show(await system_schedule(_platform(request, database), name))
+    return show(await system_schedule(platform_named(request, database), name))
 
 
 @patch("/system-schedules/{name:str}", summary="Change when a task of the system runs")
@@ -56,14 +57,26 @@ async def patch_system_schedule(
     """Its leader follows within seconds. `null` takes back what the code declares."""
     require_operator(request)
     expected = expected_version(request, "required")
-    return show(await change_system_schedule(_platform(request, database), name, data, expected))
+
+    async def recorded(before: dict[str, Any], after: dict[str, Any]) -> None:
+        target, facts = _target(database, name), {"database": database, "task": name, **after}
+        await record(request.database, request.caller, "system_schedule.change", target, facts, before)
+
+    return show(await change_system_schedule(platform_named(request, database), name, data, expected, recorded))
 
 
 @post("/system-schedules/{name:str}/run", status_code=202, summary="Run a task of the system now")
-async def run_system_schedule(request: ApiRequest, name: str, database: str = MAIN) -> Reply[RequestedRunView]:
+async def run_system_schedule(
+    request: ApiRequest, name: str, data: RunSystemScheduleInput | None = None, database: str = MAIN
+) -> Reply[RequestedRunView]:
     """The leader runs it within seconds, also when it is not enabled; asked again before that, it runs once."""
     require_operator(request)
-    return Reply(encode_json(await request_run(_platform(request, database), name)), 202)
+    facts = {"database": database, "task": name, "reason": (data.reason or None) if data else None}
+
+    async def recorded() -> None:
+        await record(request.database, request.caller, "system_schedule.run", _target(database, name), facts)
+
+    return Reply(encode_json(await request_run(platform_named(request, database), name, recorded)), 202)
 
 
 @get("/system-schedules/{name:str}/runs", summary="List the runs of a task of the system")
@@ -80,18 +93,14 @@ async def list_system_runs(
     if cursor is not None:
         before = datetime.fromisoformat(cursors.open(scope, cursor).decode())
     most = read_limit(limit)
-    found = await runs_of(_platform(request, database), name, before, most + 1)
+    found = await runs_of(platform_named(request, database), name, before, most + 1)
     shown, more = found[:most], len(found) > most
     following = cursors.seal(scope, shown[-1].slot.isoformat().encode()) if more else None
     return Reply(encode_json(SystemRunsView(data=shown, has_more=more, next_cursor=following)))
 
 
-def _platform(request: ApiRequest, database: str) -> PlatformDatabase:
-    """Raises Invalid."""
-    platforms = request.context.services.platforms
-    if database not in platforms.all:
-        raise Invalid("There is no such database.", pointer="database", source="query", known=sorted(platforms.all))
-    return platforms.of(database)
+def _target(database: str, name: str) -> tuple[str, str]:
+    return "system_schedule", f"{database}/{name}"
 
 
 HANDLERS = [list_system_schedules, get_system_schedule, patch_system_schedule, run_system_schedule, list_system_runs]

@@ -36,6 +36,12 @@ class ChangeSystemScheduleInput(Struct, frozen=True, kw_only=True, forbid_unknow
     enabled: bool | UnsetType = UNSET
 
 
+class RunSystemScheduleInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why it has to run now; kept in the operator's trail."""
+
+    reason: Reason | UnsetType = UNSET
+
+
 class SystemScheduleView(Struct, frozen=True, kw_only=True):
     """`every_seconds` or `cron` is what holds, `changed` whether that differs from what the code declares.
 

@@ -1,5 +1,6 @@
 """What the operator sees of distributed transactions, and may end before recovery does."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,10 @@ from db.statement import Bound
 from db.two_phase import TwoPhase
 from db.two_phase_recovery import Findings, Recovery
 from erp.kernel.errors import NotFound
+from erp.operations.operator_trail import record
 from erp.operations.two_phase_schemas import DatabaseView, InDoubtListView, InDoubtView, ResolvedView
+from tenancy.caller import Caller
+from tenancy.database import TenantDatabase
 from tenancy.placement import Platforms
 from tenancy.platform import PlatformDatabase
 
@@ -40,8 +44,15 @@ async def in_doubt(two_phase: TwoPhase) -> InDoubtListView:
     return InDoubtListView(data=sorted(views, key=lambda view: -view.age_seconds), unreachable=findings.absent)
 
 
-async def resolve(two_phase: TwoPhase, transaction: UUID) -> ResolvedView:
-    """As the log says; abort when it says nothing, whatever the age. Raises NotFound, PrimaryUnavailable."""
+async def resolve(
+    two_phase: TwoPhase, transaction: UUID, recorded: Callable[[list[InDoubtView]], Awaitable[None]]
+) -> ResolvedView:
+    """As the log says; abort when it says nothing, whatever the age. `recorded` is told what is about to be ended.
+
+    Raises NotFound, PrimaryUnavailable.
+    """
+    if held := [one for one in (await in_doubt(two_phase)).data if one.id == transaction]:
+        await recorded(held)
     try:
         decision = await Recovery(two_phase).settle(transaction)
     except LookupError as error:
@@ -49,6 +60,22 @@ async def resolve(two_phase: TwoPhase, transaction: UUID) -> ResolvedView:
     except _ABSENT as error:
         raise PrimaryUnavailable("The decision log does not answer.", retry_after=5) from error
     return ResolvedView(id=transaction, decision=decision)  # type: ignore[arg-type]  # a checked text
+
+
+def resolution(
+    database: TenantDatabase, caller: Caller, transaction: UUID, reason: str | None
+) -> Callable[[list[InDoubtView]], Awaitable[None]]:
+    """What `resolve` is told by: an entry in the operator's trail."""
+
+    async def recorded(held: list[InDoubtView]) -> None:
+        told = {
+            "transaction": str(transaction), "decision": held[0].decision, "coordinator": held[0].coordinator,
+            "databases": [one.database for one in held], "reason": reason,
+        }  # fmt: skip
+        target = ("distributed_transaction", str(transaction))
+        await record(database, caller, "distributed_transaction.resolve", target, told)
+
+    return recorded
 
 
 async def databases(platforms: Platforms, two_phase: TwoPhase) -> list[DatabaseView]:

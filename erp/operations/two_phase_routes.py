@@ -7,8 +7,8 @@ from litestar import Router, get, post
 from erp.http.answers import Reply
 from erp.http.commands import Command, encode_json
 from erp.http.request import ApiRequest
-from erp.operations.two_phase import databases, in_doubt, resolve
-from erp.operations.two_phase_schemas import DatabasesView, InDoubtListView, ResolvedView
+from erp.operations.two_phase import databases, in_doubt, resolution, resolve
+from erp.operations.two_phase_schemas import DatabasesView, InDoubtListView, ResolvedView, ResolveInput
 from erp.tenants.operator_routes import require_operator
 
 #: None in batches: resolving is nobody's business transaction.
@@ -31,10 +31,14 @@ async def list_in_doubt(request: ApiRequest) -> Reply[InDoubtListView]:
 
 
 @post("/distributed-transactions/{transaction_id:uuid}/resolve", status_code=200, summary="End one now")
-async def resolve_now(request: ApiRequest, transaction_id: UUID) -> Reply[ResolvedView]:
+async def resolve_now(
+    request: ApiRequest, transaction_id: UUID, data: ResolveInput | None = None
+) -> Reply[ResolvedView]:
     """As the decision log says; given up when nothing was decided, for good. Repeating it does no harm."""
     require_operator(request)
-    return Reply(encode_json(await resolve(request.context.services.two_phase, transaction_id)))
+    reason = (data.reason or None) if data else None
+    recorded = resolution(request.database, request.caller, transaction_id, reason)
+    return Reply(encode_json(await resolve(request.context.services.two_phase, transaction_id, recorded)))
 
 
 router = Router("/v1", route_handlers=[list_databases, list_in_doubt, resolve_now], tags=["Databases (operator)"])

@@ -3,7 +3,9 @@
 from typing import Literal
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
+
+from erp.kernel.text import Reason
 
 
 class DatabaseView(Struct, frozen=True, kw_only=True):
@@ -41,6 +43,12 @@ class InDoubtListView(Struct, frozen=True, kw_only=True):
 
     data: list[InDoubtView]
     unreachable: list[str]
+
+
+class ResolveInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why nobody waits for recovery; kept in the operator's trail."""
+
+    reason: Reason | UnsetType = UNSET
 
 
 class ResolvedView(Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from db.two_phase import MAIN
 from erp.operations.usage_queries import (
     ADD_PLAN_QUOTAS,
     DEFAULT_QUOTAS,
+    FORGET_DOCUMENTS,
     LOCK_QUOTAS,
     MEASURE,
     NOTE_MEASURE,
@@ -84,7 +85,7 @@ async def set_tenant_quotas(work: UnitOfWork, data: SetQuotasInput) -> QuotasRow
 async def measure_usage(work: UnitOfWork) -> dict[str, int]:
     """How many rows the tenant has and what they take: `rows`, `storage_bytes`. Reads all of them."""
     [[(rows, taken)]] = await work.load(MEASURE())
-    work.save(NOTE_MEASURE(found=rows, taken=taken))
+    work.save(NOTE_MEASURE(found=rows, taken=taken), FORGET_DOCUMENTS())
     return {"rows": rows, "storage_bytes": taken}
 
 

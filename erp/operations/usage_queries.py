@@ -15,6 +15,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     column,
+    delete,
     func,
     insert,
     select,
@@ -121,6 +122,11 @@ NOTE_MEASURE: Statement[tuple[()]] = Statement(
         index_elements=["tenant_id", "month"],
         set_={name: _measured.excluded[name] for name in ("rows", "storage_bytes", "measured_at")},
     )
+)
+
+#: The next document created under a quota counts them anew.
+FORGET_DOCUMENTS: Statement[tuple[()]] = Statement(
+    delete(row_counts).where(row_counts.c.tenant_id == TENANT, row_counts.c.kind == "documents")
 )
 
 _own = [tenant_quotas.c.version, tenant_quotas.c.quotas]

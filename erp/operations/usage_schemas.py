@@ -22,6 +22,7 @@ class QuotasInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     products: Quota | UnsetType | None = UNSET
     parties: Quota | UnsetType | None = UNSET
+    documents: Quota | UnsetType | None = UNSET
     api_keys: Quota | UnsetType | None = UNSET
     requests_per_month: Quota | UnsetType | None = UNSET
     job_seconds_per_month: Quota | UnsetType | None = UNSET
@@ -71,7 +72,8 @@ class MonthView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UsageView(msgspec.Struct, frozen=True, kw_only=True):
-    """The present month, seconds late, beside the quotas that hold; null: no bound. `counted` is exact."""
+    """The present month, seconds late, beside the quotas that hold; null: no bound. `counted` is exact;
+    documents are in it once some were created under a quota on them."""
 
     month: date
     requests: Amount

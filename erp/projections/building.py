@@ -103,8 +103,8 @@ async def purge(work: UnitOfWork, consumer: Consumer, generation: int) -> bool:
     return False
 
 
-def told_of(work: UnitOfWork, row: GenerationRow, what: str, subject: UUID) -> None:
+def told_of(work: UnitOfWork, row: GenerationRow, what: str, subject: UUID, reason: str | None = None) -> None:
     """The event and audit entry of a generation that begins."""
     told = {"consumer": row.consumer, "generation": row.generation, "from_position": row.first}
     work.publish(Event("projection_build", subject, 1, f"projection.{what}", told))
-    work.audit(f"projection.{what}", "projection_build", subject, after=told)
+    work.audit(f"projection.{what}", "projection_build", subject, after={**told, "reason": reason})

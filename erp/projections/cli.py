@@ -1,178 +1,177 @@
 """`erp events ...` and `erp projections ...`: straight on the databases, so that they work while no API runs."""
 
-import asyncio
-import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from db.errors import DomainError
-from deploy.local.errors import LocalFleetError
-from deploy.local.layout import state_layout
-from deploy.local.options import read_options
-from deploy.local.plan import make_plan
 from erp.eventstore.verifying import Findings, verify_events
+from erp.operations.database_cli import checked, show_rows, with_databases
+from erp.operations.service_cli import Raw, Why
 from erp.projections.checking import check_projections
 from erp.projections.consumers import CONSUMERS
 from erp.projections.queries import CONSUMERS_SEEN, FAILURES, STATE
 from erp.projections.repository import FailureRow
-from erp.projections.schemas import DecideInput, RebuildInput, ReplayInput
+from erp.projections.schemas import BuildView, DeadLetterView, DecideInput, RebuildInput, ReplayInput
 from erp.projections.service import discard_dead_letter, rebuild_projection, replay_dead_letter, replay_events
 from erp.projections.tenants import ACTIVE, callers_of
-from erp.runtime import Runtime, build_runtime
-from erp.settings import Settings, load_settings
+from erp.runtime import Runtime
 from tenancy.caller import Caller
 
 T = TypeVar("T")
 
 events = typer.Typer(no_args_is_help=True, help="The event store and the consumers that follow it.")
 projections = typer.Typer(no_args_is_help=True, help="Read models: their state, rebuilding, checking.")
-_console = Console()
 
 Tenant = Annotated[str, typer.Option(help="Slug of one tenant; all active ones without it.")]
 One = Annotated[str, typer.Option(help="Slug of the tenant.")]
-Why = Annotated[str, typer.Option(help="Why; it is kept in the audit.", prompt=True)]
+Followed = Annotated[str, typer.Argument(metavar="CONSUMER", help=f"One of {', '.join(CONSUMERS)}.")]
+Letter = Annotated[UUID, typer.Argument(help="The id that `erp events dead-letters` shows.")]
+
+#: Dead letters shown of each tenant at most, the newest first.
+_MOST = 200
 
 
 @events.command("verify")
-def verify(tenant: Tenant = "") -> None:
+def verify(tenant: Tenant = "", as_json: Raw = False) -> None:
     """Fold the streams and compare them with the tables. Exit code 1: something differs."""
-    _report(tenant, lambda runtime, caller: verify_events(runtime.database, caller))
+    _report(tenant, lambda runtime, caller: verify_events(runtime.database, caller), as_json)
 
 
 @events.command("consumers")
-def consumers() -> None:
+def consumers(as_json: Raw = False) -> None:
     """How far each consumer has confirmed, and what waits for a decision."""
 
-    async def look(runtime: Runtime, _: Sequence[Caller]) -> list[tuple[str, Any]]:
+    async def look(runtime: Runtime) -> list[tuple[str, Any]]:
         return [
             (name, row) for name, one in runtime.platforms.all.items() for row in (await one.ask(CONSUMERS_SEEN()))[0]
         ]
 
-    table = Table("consumer", "database", "transaction", "position", "behind", "dead", "waiting")
-    for name, row in _run("", look):
-        table.add_row(row[0], name, row[1], str(row[2]), f"{row[4]:.1f} s", str(row[5]), str(row[6]))
-    _console.print(table)
+    rows = [
+        (row[0], name, row[1], row[2], round(max(0.0, row[4]), 1), row[5], row[6])
+        for name, row in with_databases(look)
+    ]  # fmt: skip
+    headings = ("consumer", "database", "transaction", "position", "behind_seconds", "dead", "waiting")
+    show_rows(headings, rows, as_json=as_json, none="No consumer has confirmed anything yet.")
 
 
 @events.command("replay")
-def replay(consumer: str, tenant: One, from_position: int = 0) -> None:
+def replay(consumer: Followed, tenant: One, reason: Why, from_position: int = 0) -> None:
     """Deliver a part of history again to a consumer that an event told again does not change."""
-    data = ReplayInput(consumer=consumer, from_position=from_position)  # type: ignore[arg-type]  # refused if unknown
-    _command(tenant, lambda work: replay_events(work, data))
+    data = checked(ReplayInput, consumer=consumer, from_position=from_position, reason=reason)
+    _begun(_command(tenant, lambda work: replay_events(work, data)))
 
 
 @events.command("dead-letters")
-def dead_letters(tenant: Tenant = "") -> None:
-    """What no consumer could take. Exit code 1: something waits for a decision."""
+def dead_letters(tenant: Tenant = "", as_json: Raw = False) -> None:
+    """What no consumer could take, the newest 200 of each tenant. Exit code 1: something waits for a decision."""
 
     async def look(runtime: Runtime, callers: Sequence[Caller]) -> list[tuple[str, FailureRow]]:
         listing = FAILURES.statement(FAILURES.parse({"state": "dead"}, None).shape)
         found = []
         for caller in callers:
-            [rows] = await runtime.database.read(caller, listing(filter_state=["dead"], page_size=200))
+            [rows] = await runtime.database.read(caller, listing(filter_state=["dead"], page_size=_MOST))
             found += [(caller.tenant.slug, FailureRow(*row[:-2])) for row in rows]
         return found
 
-    rows = _run(tenant, look)
-    table = Table("tenant", "id", "consumer", "type", "attempts", "error")
-    for slug, row in rows:
-        table.add_row(slug, str(row.id), row.consumer, row.type, str(row.attempts), row.error_code)
-    _console.print(table if rows else "No dead letters.")
+    rows = [
+        (slug, row.id, row.consumer, row.type, row.event_id, row.attempts, row.error_code, row.error_detail)
+        for slug, row in _for_tenants(tenant, look)
+    ]  # fmt: skip
+    headings = ("tenant", "id", "consumer", "type", "event", "attempts", "error", "detail")
+    show_rows(headings, rows, as_json=as_json, none="No dead letters.")
     if rows:
         raise typer.Exit(1)
 
 
 @events.command("retry")
-def retry(dead_letter: UUID, tenant: One, reason: Why) -> None:
+def retry(dead_letter: Letter, tenant: One, reason: Why) -> None:
     """Apply a dead letter now, once."""
-    _command(tenant, lambda work: replay_dead_letter(work, dead_letter, DecideInput(reason=reason)))
+    data = checked(DecideInput, reason=reason)
+    _decided(_command(tenant, lambda work: replay_dead_letter(work, dead_letter, data)))
 
 
 @events.command("discard")
-def discard(dead_letter: UUID, tenant: One, reason: Why) -> None:
+def discard(dead_letter: Letter, tenant: One, reason: Why) -> None:
     """Leave a dead letter out for good."""
-    _command(tenant, lambda work: discard_dead_letter(work, dead_letter, DecideInput(reason=reason)))
+    data = checked(DecideInput, reason=reason)
+    _decided(_command(tenant, lambda work: discard_dead_letter(work, dead_letter, data)))
 
 
 @projections.command("list")
-def list_projections(tenant: One) -> None:
+def list_projections(tenant: One, as_json: Raw = False) -> None:
     """How old what a tenant's read models show may be, and what is being built."""
 
     async def look(runtime: Runtime, callers: Sequence[Caller]) -> tuple[list[Any], ...]:
         return await runtime.database.read(callers[0], *(STATE(consumer=name) for name in CONSUMERS))
 
-    table = Table("projection", "generation", "position", "behind", "complete", "building", "dead letters")
-    for name, [row] in zip(CONSUMERS, _run(tenant, look), strict=True):
-        behind = "never confirmed" if row.age is None else f"{row.age:.1f} s"
-        table.add_row(
-            name, str(row.generation or 0), str(row.position or 0), behind, str(row.complete is not False),
-            str(row.building or ""), str(row.dead),
-        )  # fmt: skip
-    _console.print(table)
+    rows = [
+        (
+            name, row.generation or 0, row.position or 0, None if row.age is None else round(row.age, 1),
+            row.complete is not False, row.building, row.dead,
+        )
+        for name, [row] in zip(CONSUMERS, _for_tenants(tenant, look), strict=True)
+    ]  # fmt: skip
+    headings = ("projection", "generation", "position", "behind_seconds", "complete", "building", "dead_letters")
+    show_rows(headings, rows, as_json=as_json)
 
 
 @projections.command("rebuild")
-def rebuild(projection: str, tenant: One) -> None:
+def rebuild(projection: Followed, tenant: One, reason: Why) -> None:
     """From zero beside the one that is shown; workers do it."""
-    _command(tenant, lambda work: rebuild_projection(work, RebuildInput(projection=projection)))  # type: ignore[arg-type]  # refused if unknown
+    data = checked(RebuildInput, projection=projection, reason=reason)
+    _begun(_command(tenant, lambda work: rebuild_projection(work, data)))
 
 
 @projections.command("check")
-def check(tenant: Tenant = "") -> None:
+def check(tenant: Tenant = "", as_json: Raw = False) -> None:
     """Recompute the read models from the documents. Exit code 1: something differs."""
-    _report(tenant, lambda runtime, caller: check_projections(runtime.database, caller))
+    _report(tenant, lambda runtime, caller: check_projections(runtime.database, caller), as_json)
 
 
-def _report(tenant: str, find: Callable[[Runtime, Caller], Awaitable[Findings]]) -> None:
+def _begun(build: BuildView) -> None:
+    print(f"{build.consumer}: generation {build.generation} is {build.state}; `erp projections list` shows how far")
+
+
+def _decided(letter: DeadLetterView) -> None:
+    print(f"{letter.id}: {letter.state}, {letter.type} for {letter.consumer}")
+
+
+def _report(tenant: str, find: Callable[[Runtime, Caller], Awaitable[Findings]], as_json: bool) -> None:
     async def all_of(runtime: Runtime, callers: Sequence[Caller]) -> list[tuple[str, Findings]]:
         return [(caller.tenant.slug, await find(runtime, caller)) for caller in callers]
 
-    found = _run(tenant, all_of)
-    table = Table("tenant", "checked", "incomplete", "differing", "first difference")
-    for slug, one in found:
-        first = "" if one.first is None else " ".join(str(value) for value in one.first.facts().values())
-        table.add_row(slug, str(one.checked), str(one.incomplete), str(one.differing), first)
-    _console.print(table)
+    found = _for_tenants(tenant, all_of)
+    rows = [
+        (
+            slug, one.checked, one.incomplete, one.differing,
+            None if one.first is None else " ".join(str(value) for value in one.first.facts().values()),
+        )
+        for slug, one in found
+    ]  # fmt: skip
+    show_rows(("tenant", "checked", "incomplete", "differing", "first_difference"), rows, as_json=as_json)
     if any(one.differing for _, one in found):
         raise typer.Exit(1)
 
 
-def _command(tenant: str, command: Callable[[Any], Awaitable[Any]]) -> None:
-    async def once(runtime: Runtime, callers: Sequence[Caller]) -> Any:
+def _command(tenant: str, command: Callable[[Any], Awaitable[T]]) -> T:
+    async def once(runtime: Runtime, callers: Sequence[Caller]) -> T:
         return (await runtime.database.run(callers[0], command)).value
 
-    _console.print(_run(tenant, once))
+    return _for_tenants(tenant, once)
 
 
-def _run(tenant: str, work: Callable[[Runtime, Sequence[Caller]], Awaitable[T]]) -> T:
-    async def run() -> T:
-        runtime = build_runtime(_settings())
-        await runtime.open()
-        try:
-            found = [await one.ask(ACTIVE(slug=tenant)) for one in runtime.platforms.all.values()]
-            callers = [caller for [rows] in found for caller in callers_of(rows)]
-            if tenant and not callers:
-                raise typer.BadParameter(f"There is no active tenant `{tenant}`.")
-            return await work(runtime, callers)
-        finally:
-            await runtime.close()
+def _for_tenants(tenant: str, work: Callable[[Runtime, Sequence[Caller]], Awaitable[T]]) -> T:
+    """With the active tenants of every database, or the one with this slug. Raises typer.BadParameter."""
 
-    try:
-        return asyncio.run(run())
-    except (DomainError, LocalFleetError, KeyError) as refusal:
-        _console.print(f"[red]{refusal}[/red]")
-        raise typer.Exit(1) from None
+    async def run(runtime: Runtime) -> T:
+        callers: list[Caller] = []
+        for name, one in runtime.platforms.all.items():
+            [rows] = await one.ask(ACTIVE(slug=tenant))
+            callers += callers_of(rows, name)
+        if tenant and not callers:
+            raise typer.BadParameter(f"There is no active tenant `{tenant}`.")
+        return await work(runtime, callers)
 
-
-def _settings() -> Settings:
-    """Those of this process's environment, else the local fleet's."""
-    if os.environ.get("ERP_DATABASE_URL"):
-        return replace(load_settings(), replica_urls=())
-    plan = make_plan(state_layout(), read_options())
-    return replace(load_settings(plan.endpoints.environment("events-tool", "tool")), replica_urls=())
+    return with_databases(run)

@@ -7,10 +7,9 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Numeric, Table, and_, bindparam, case, cast, func, literal_column, select, text
 from sqlalchemy import Date as SqlDate
-from sqlalchemy.sql import Select
 
 from db.statement import TENANT, Statement
-from erp.http.filters import eq, in_, span
+from erp.http.filters import Filter, eq, in_, span
 from erp.http.listing import Listing
 from erp.kernel.text import Date
 from erp.projections.models import (
@@ -120,46 +119,27 @@ def _live(table: Table, consumer: str) -> ColumnElement[bool]:
     return and_(table.c.tenant_id == TENANT, table.c.generation == live.scalar_subquery())
 
 
-def _rows(table: Table, row: Any, consumer: str) -> Select[Any]:
-    return select(*(table.c[name] for name in row._fields)).where(_live(table, consumer))
+def _by_day(table: Table, row: Any, consumer: str, *, key: str, **filters: Filter) -> Listing[Any]:
+    """The live generation of a read model that has a row a day and `key`."""
+    rows = select(*(table.c[name] for name in row._fields)).where(_live(table, consumer))
+    day = table.c.day
+    return Listing(
+        select=rows, row=row, key=table.c[key], sorts={"day": day}, default="day",
+        filters={"day": span(day), **filters},
+    )  # fmt: skip
 
 
-BY_DAY: Listing[DayRow] = Listing(
-    select=_rows(sales_by_day, DayRow, "sales"),
-    row=DayRow,
-    key=sales_by_day.c.day,
-    sorts={"day": sales_by_day.c.day},
-    default="day",
-    filters={"day": span(sales_by_day.c.day)},
+BY_DAY = _by_day(sales_by_day, DayRow, "sales", key="day")
+BY_PRODUCT = _by_day(
+    sales_by_product, ProductRow, "sales", key="product_id", product_id=eq(sales_by_product.c.product_id)
 )
-BY_PRODUCT: Listing[ProductRow] = Listing(
-    select=_rows(sales_by_product, ProductRow, "sales"),
-    row=ProductRow,
-    key=sales_by_product.c.product_id,
-    sorts={"day": sales_by_product.c.day},
-    default="day",
-    filters={"day": span(sales_by_product.c.day), "product_id": eq(sales_by_product.c.product_id)},
+BY_CUSTOMER = _by_day(
+    sales_by_customer, CustomerRow, "sales", key="party_id", party_id=eq(sales_by_customer.c.party_id)
 )
-BY_CUSTOMER: Listing[CustomerRow] = Listing(
-    select=_rows(sales_by_customer, CustomerRow, "sales"),
-    row=CustomerRow,
-    key=sales_by_customer.c.party_id,
-    sorts={"day": sales_by_customer.c.day},
-    default="day",
-    filters={"day": span(sales_by_customer.c.day), "party_id": eq(sales_by_customer.c.party_id)},
-)
-MOVEMENTS: Listing[MovementRow] = Listing(
-    select=_rows(stock_movements_by_day, MovementRow, "stock-movements"),
-    row=MovementRow,
-    key=stock_movements_by_day.c.id,
-    sorts={"day": stock_movements_by_day.c.day},
-    default="day",
-    filters={
-        "day": span(stock_movements_by_day.c.day),
-        "product_id": eq(stock_movements_by_day.c.product_id),
-        "location_id": eq(stock_movements_by_day.c.location_id),
-    },
-)
+MOVEMENTS = _by_day(
+    stock_movements_by_day, MovementRow, "stock-movements", key="id",
+    product_id=eq(stock_movements_by_day.c.product_id), location_id=eq(stock_movements_by_day.c.location_id),
+)  # fmt: skip
 
 _late: Any = cast(bindparam("on"), SqlDate) - receivables.c.due_date
 _ZERO = cast(0, Numeric)

@@ -8,7 +8,7 @@ from litestar import Router, get, post
 
 from db.errors import DomainError
 from erp.http.answers import Reply
-from erp.http.commands import Command, encode_json, perform, read, show
+from erp.http.commands import Command, encode_json, perform, read, read_one, show
 from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
 from erp.kernel.errors import NotFound
@@ -84,10 +84,8 @@ async def list_dead_letters(request: ApiRequest) -> Reply[Page[DeadLetterView]]:
 @get("/dead-letters/{dead_letter_id:uuid}", summary="Read a dead letter")
 async def get_dead_letter(request: ApiRequest, dead_letter_id: UUID) -> Reply[DeadLetterView]:
     """The event, the consumer and why it could not be applied."""
-    [found] = await read(request, _READ, FAILURE(dead_letter_id=dead_letter_id))
-    if not found:
-        raise NotFound(dead_letter_id=str(dead_letter_id))
-    return show(dead_letter_view(found[0]))
+    found = await read_one(request, _READ, FAILURE(dead_letter_id=dead_letter_id), dead_letter_id=dead_letter_id)
+    return show(dead_letter_view(found))
 
 
 @post("/dead-letters/{dead_letter_id:uuid}/replay", summary="Replay a dead letter", status_code=200)

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 Reason = Annotated[str, Meta(min_length=3, max_length=500, pattern=r"\S", description="Why; kept in the audit.")]
 
@@ -42,6 +42,7 @@ class ProjectionsView(Struct, frozen=True, kw_only=True):
 
 class RebuildInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     projection: Literal["sales", "stock-movements", "receivables"]
+    reason: Reason | UnsetType = UNSET
 
 
 class ReplayInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,6 +51,7 @@ class ReplayInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     consumer: Literal["sales", "stock-movements", "receivables"]
     from_position: Annotated[int, Meta(ge=0, le=2**62)] | None = None
     from_time: Annotated[datetime, Meta(tz=True)] | None = None
+    reason: Reason | UnsetType = UNSET
 
 
 class BuildView(Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from erp.projections.building import begin, told_of
 from erp.projections.consumers import CONSUMERS
 from erp.projections.definition import Delivered
 from erp.projections.repository import (
+    ENSURE_GENERATION,
     EVENT,
     FIRST_AT,
     LOCK_FAILURE,
@@ -26,7 +27,7 @@ from tenancy.work import UnitOfWork
 async def rebuild_projection(work: UnitOfWork, data: RebuildInput) -> BuildView:
     """From zero beside what is shown, which goes on following. Raises BuildUnderWay."""
     row = await begin(work, CONSUMERS[data.projection])
-    told_of(work, row, "rebuild_started", new_id())
+    told_of(work, row, "rebuild_started", new_id(), data.reason or None)
     return build_view(row)
 
 
@@ -38,7 +39,7 @@ async def replay_events(work: UnitOfWork, data: ReplayInput) -> BuildView:
     if first is None:
         [[(first,)]] = await work.load(FIRST_AT(since=data.from_time))
     row = await begin(work, CONSUMERS[data.consumer], first=first)
-    told_of(work, row, "replay_started", new_id())
+    told_of(work, row, "replay_started", new_id(), data.reason or None)
     return build_view(row)
 
 
@@ -48,7 +49,11 @@ async def replay_dead_letter(work: UnitOfWork, failure_id: UUID, data: DecideInp
     consumer = CONSUMERS.get(failure.consumer)
     if consumer is None:
         raise InvalidState("This build has no such consumer: discard it.", consumer=failure.consumer)
-    rows, found = await work.load(LOCK_GENERATIONS(consumer=consumer.name), EVENT(event_id=failure.event_id))
+    named = {"consumer": consumer.name}
+    # When nothing of the tenant could be applied so far, there is no generation yet.
+    _, rows, found = await work.load(
+        ENSURE_GENERATION(**named), LOCK_GENERATIONS(**named), EVENT(event_id=failure.event_id)
+    )
     event: Delivered = found[0]
     for row in rows:
         if _wants(row, event):

@@ -1,10 +1,11 @@
-"""Tenants as a tool of the platform sees them: those of one database, each with the system as its caller."""
+"""Tenants as a tool of the platform sees them: those of one database, the caller being whoever uses the tool."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from db.statement import Bound
-from tenancy.caller import Caller, TenantFacts, system_caller
+from tenancy.caller import Caller, TenantFacts, command_line_caller
 
 _ACTIVE = (
     "SELECT tenant_id, slug, name, state, base_currency, country, time_zone, settings FROM tenants"
@@ -17,5 +18,6 @@ def ACTIVE(slug: str) -> Bound[Any]:  # noqa: N802  # used like a statement
     return Bound(_ACTIVE, {"slug": slug})
 
 
-def callers_of(rows: Sequence[tuple[Any, ...]]) -> list[Caller]:
-    return [system_caller(TenantFacts(*row), name="cli", correlation_id=f"cli-{row[1]}") for row in rows]
+def callers_of(rows: Sequence[tuple[Any, ...]], database: str) -> list[Caller]:
+    """`database`: where the rows were found, and the tenants' own rows are."""
+    return [command_line_caller(replace(TenantFacts(*row), database=database)) for row in rows]

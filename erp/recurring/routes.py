@@ -6,7 +6,7 @@ from uuid import UUID
 from litestar import Router, get, patch, post
 
 from erp.http.answers import Reply
-from erp.http.commands import Command, perform, read, read_rows, show
+from erp.http.commands import Command, perform, read_one, read_rows, show
 from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
 from erp.kernel.errors import NotFound
@@ -67,10 +67,10 @@ async def run_recurring_order(request: ApiRequest, recurring_order_id: UUID) -> 
 
 @get("/recurring-orders/{recurring_order_id:uuid}", summary="Read a recurring order")
 async def get_recurring_order(request: ApiRequest, recurring_order_id: UUID) -> Reply[RecurringOrderView]:
-    [found] = await read(request, _READ, RECURRING_ORDER(recurring_order_id=recurring_order_id))
-    if not found:
-        raise NotFound(recurring_order_id=str(recurring_order_id))
-    return show(recurring_view(found[0]))
+    found = await read_one(
+        request, _READ, RECURRING_ORDER(recurring_order_id=recurring_order_id), recurring_order_id=recurring_order_id
+    )
+    return show(recurring_view(found))
 
 
 @get("/recurring-orders", summary="List recurring orders", opt={"listing": RECURRING_ORDERS})

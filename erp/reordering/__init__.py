@@ -1,1 +1,3 @@
-"""When to buy what: rules per product and warehouse, and the purchases they propose."""
+"""When to buy what: rules per product and warehouse, and what they propose. Importing it declares its keys."""
+
+from erp.reordering.keys import NIGHTLY as NIGHTLY

@@ -6,10 +6,9 @@ from uuid import UUID
 from litestar import Router, get, patch, post
 
 from erp.http.answers import Reply
-from erp.http.commands import Command, perform, read, show
+from erp.http.commands import Command, perform, read_one, show
 from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
-from erp.kernel.errors import NotFound
 from erp.reordering import errors as errors  # what its constraints mean
 from erp.reordering import service
 from erp.reordering.queries import PROPOSALS, RULE, RULES
@@ -60,10 +59,8 @@ async def update_rule(request: ApiRequest, rule_id: UUID, data: UpdateReorderRul
 
 @get("/reorder-rules/{rule_id:uuid}", summary="Read a reorder rule")
 async def get_rule(request: ApiRequest, rule_id: UUID) -> Reply[ReorderRuleView]:
-    [found] = await read(request, _READ, RULE(rule_id=rule_id))
-    if not found:
-        raise NotFound(rule_id=str(rule_id))
-    return show(rule_view(found[0]))
+    found = await read_one(request, _READ, RULE(rule_id=rule_id), rule_id=rule_id)
+    return show(rule_view(found))
 
 
 @get("/reorder-rules", summary="List reorder rules", opt={"listing": RULES})
@@ -96,10 +93,8 @@ async def dismiss_proposal(
 
 @get("/purchase-proposals/{proposal_id:uuid}", summary="Read a purchase proposal")
 async def get_proposal(request: ApiRequest, proposal_id: UUID) -> Reply[PurchaseProposalView]:
-    [found] = await read(request, _READ, PROPOSAL(proposal_id=proposal_id))
-    if not found:
-        raise NotFound(proposal_id=str(proposal_id))
-    return show(proposal_view(found[0]))
+    found = await read_one(request, _READ, PROPOSAL(proposal_id=proposal_id), proposal_id=proposal_id)
+    return show(proposal_view(found))
 
 
 @get("/purchase-proposals", summary="List purchase proposals", opt={"listing": PROPOSALS})

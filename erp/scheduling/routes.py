@@ -6,7 +6,7 @@ from uuid import UUID
 from litestar import Router, delete, get, patch, post
 
 from erp.http.answers import Reply
-from erp.http.commands import Command, perform, read, read_rows, show
+from erp.http.commands import Command, perform, read_one, read_rows, show
 from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
 from erp.kernel.errors import NotFound
@@ -63,10 +63,8 @@ async def run_schedule(request: ApiRequest, schedule_id: UUID) -> Reply[Schedule
 
 @get("/schedules/{schedule_id:uuid}", summary="Read a schedule")
 async def get_schedule(request: ApiRequest, schedule_id: UUID) -> Reply[ScheduleView]:
-    [found] = await read(request, _READ, SCHEDULE(schedule_id=schedule_id))
-    if not found:
-        raise NotFound(schedule_id=str(schedule_id))
-    return show(schedule_view(found[0]))
+    found = await read_one(request, _READ, SCHEDULE(schedule_id=schedule_id), schedule_id=schedule_id)
+    return show(schedule_view(found))
 
 
 @get("/schedules", summary="List schedules", opt={"listing": SCHEDULES})

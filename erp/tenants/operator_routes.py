@@ -28,6 +28,7 @@ from erp.tenants.repository import TenantRow
 from erp.tenants.schemas import ChangeStateInput, CreateTenantInput, NewApiKeyView, NewTenantView, TenantView
 from erp.tenants.views import tenant_view
 from tenancy.caller import Caller, TenantFacts
+from tenancy.platform import PlatformDatabase
 from tenancy.work import UnitOfWork
 
 TAGS = ["Tenants (operator)"]
@@ -41,9 +42,7 @@ async def post_tenant(request: ApiRequest, data: CreateTenantInput) -> Reply[New
     """
     require_operator(request)
     facts = facts_of(await _new_tenant_id(request), data)
-    known = request.context.services.platforms.all
-    if data.database not in known:
-        raise Invalid("There is no such database.", pointer="/database", known=sorted(known))
+    platform_named(request, data.database, pointer="/database")
     minted = request.context.services.identity.mint(facts.id)
     reply = await _answer(request, facts, lambda work: create_tenant(work, data, minted), 201)
     return revealed(reply, NewTenantView, lambda view: _with_secret(view, minted.token))
@@ -95,6 +94,15 @@ def require_operator(request: ApiRequest, *, parameters: bool = True) -> None:
         raise OperatorOnly
     if parameters:
         refuse_unknown_parameters(request)
+
+
+def platform_named(request: ApiRequest, database: str, *, pointer: str = "database") -> PlatformDatabase:
+    """The database a query parameter (or a field of the body, by its `pointer`) names. Raises Invalid."""
+    platforms = request.context.services.platforms
+    if database not in platforms.all:
+        source: dict[str, Any] = {} if pointer.startswith("/") else {"source": "query"}
+        raise Invalid("There is no such database.", pointer=pointer, known=sorted(platforms.all), **source)
+    return platforms.of(database)
 
 
 async def _new_tenant_id(request: ApiRequest) -> UUID:

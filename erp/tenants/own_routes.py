@@ -7,7 +7,7 @@ import msgspec
 from litestar import get, patch, post
 
 from erp.http.answers import Reply
-from erp.http.commands import Command, perform, read, show
+from erp.http.commands import Command, perform, read, read_one, show
 from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
 from erp.kernel.errors import NotFound
@@ -76,10 +76,8 @@ async def revoke_api_key(request: ApiRequest, key_id: UUID) -> Reply[ApiKeyView]
 @get("/api-keys/{key_id:uuid}", summary="Read an API key", tags=["API keys"])
 async def get_api_key(request: ApiRequest, key_id: UUID) -> Reply[ApiKeyView]:
     """Everything but the secret, which is not kept."""
-    [found] = await read(request, "api_keys:read", API_KEY(key_id=key_id))
-    if not found:
-        raise NotFound(key_id=str(key_id))
-    return show(key_view(found[0]))
+    found = await read_one(request, "api_keys:read", API_KEY(key_id=key_id), key_id=key_id)
+    return show(key_view(found))
 
 
 @get("/api-keys", summary="List API keys", tags=["API keys"], opt={"listing": API_KEYS})

@@ -26,7 +26,7 @@ HISTORY = {
     "invoice_reminders", "number_voids", "goods_receipts", "goods_receipt_lines", "supplier_bill_lines",
     "stock_adjustments", "stock_adjustment_lines", "sales_returns", "sales_return_lines",
     "cost_corrections", "cost_correction_lines", "configuration_changes", "placements",
-    "intercompany_sales", "plan_quotas",
+    "intercompany_sales", "plan_quotas", "operation_log", "recurring_order_runs", "period_checks", "schedule_runs",
 }  # fmt: skip
 #: Unique across tenants on purpose: only the operator creates tenants, and sees all of their slugs.
 GLOBAL_UNIQUE = {"tenants_slug_key", "placements_slug_key"}

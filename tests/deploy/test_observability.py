@@ -16,6 +16,7 @@ from fleet.instruments import Family, names_of
 from tests.deploy.compose_file import services
 from tests.deploy.manifests import KUBERNETES, ROOT, named, needs_kubectl, pod_of, render
 from tests.deploy.promql import Expression, parse
+from tests.docs.pages import rows
 
 FOLDER = ROOT / "deploy" / "observability"
 #: Made by Prometheus itself, and put on every series by scraping.
@@ -112,6 +113,11 @@ def test_alerts_are_complete_and_unique() -> None:
         assert rule["labels"]["severity"] in ("page", "ticket")
         assert rule["annotations"]["summary"]
         assert rule["annotations"]["description"]
+
+
+def test_every_alert_has_a_line_in_the_runbook() -> None:
+    documented = [name for row in rows(ROOT / "docs" / "alerts.md", "Runbook") for name in row.codes(0)]
+    assert sorted(documented) == sorted(rule["alert"] for group in alert_groups() for rule in group["rules"])
 
 
 def test_the_operator_gets_the_same_alerts() -> None:

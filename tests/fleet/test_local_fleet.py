@@ -82,6 +82,19 @@ def test_instance_that_is_down_is_not_noticed_by_clients(fleet: LocalFleet) -> N
     assert eventually(lambda: fleet.pids()["api-2"] not in (0, victim))
 
 
+def test_a_drained_instance_gets_no_new_requests_until_it_is_put_back(fleet: LocalFleet) -> None:
+    assert eventually(lambda: fleet.serving() == {"api-1", "api-2"})
+    fleet.erp("instances", "drain", "api-2", "--reason", "A new release")
+    # The supervisor asks every five seconds who is ready; from then on nothing new reaches the drained one.
+    assert eventually(lambda: fleet.child("api-2").state == "unready", 15)
+    assert eventually(lambda: fleet.serving() == {"api-1"}, 5)
+    assert {name for _ in range(3) for name in fleet.serving()} == {"api-1"}
+    with fleet.client() as client:
+        assert {client.get("/health/ready").status_code for _ in range(10)} == {200}
+    fleet.erp("instances", "undrain", "api-2", "--reason", "It is there")
+    assert eventually(lambda: fleet.serving() == {"api-1", "api-2"}, 15)
+
+
 def test_killed_supervisor_takes_everything_along(fleet: LocalFleet) -> None:
     os.kill(fleet.status().pid, signal.SIGKILL)
     assert eventually(lambda: not fleet.marked(), 30), fleet.marked()

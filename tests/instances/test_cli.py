@@ -26,8 +26,8 @@ Cli = Callable[..., Awaitable[str]]
 def cli(url: str, services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:  # a fixture
     monkeypatch.setenv("ERP_STATE_DIR", str(tmp_path / "nowhere"))
 
-    async def run(group: str, *words: str, code: int = 0) -> str:
-        asked = [group, "--url", url, "--key", services.operator_key, *words]
+    async def run(group: str, *words: str, code: int = 0, key: str = services.operator_key) -> str:
+        asked = [group, "--url", url, "--key", key, *words]
         result = await asyncio.to_thread(CliRunner().invoke, app, asked)
         assert result.exit_code == code, result.output
         return _LOGGED.sub("", result.output)

@@ -10,8 +10,10 @@ from fleet.instances import registry as registry_module
 from fleet.instances.instance import Instance
 from fleet.instances.member import About, Condition, Load
 from fleet.instances.registry import Registry
+from fleet.instruments import REGISTRY
 from tests.instances.conftest import DEAD_AFTER, HEARTBEAT, Fleet, kill, until
 from tests.tenancy.coordination.conftest import OwnRedis
+from workers.roll_call import RollCall
 
 
 async def living(instance: Instance) -> set[str]:
@@ -132,3 +134,34 @@ async def test_a_registry_that_never_forgets_would_be_found(fleet: Fleet, monkey
     kill(lost)
     await asyncio.sleep(DEAD_AFTER + 2 * HEARTBEAT)
     assert lost.about.id in await living(watching)
+
+
+def losses(role: str) -> float | None:
+    return REGISTRY.get_sample_value("fleet_instances_lost_total", {"role": role})
+
+
+async def test_only_silence_without_a_farewell_counts_as_a_loss(fleet: Fleet) -> None:
+    watching, leaves, dies = await fleet.join(), await fleet.join("leaving-role"), await fleet.join("dying-role")
+    calls = RollCall(watching.registry, watching.bus)
+
+    async def seen() -> bool:
+        await calls.look()
+        return losses("dying-role") is not None
+
+    await until(seen)
+    # The series is there before anybody is lost: an alert on its increase sees the first loss.
+    assert (losses("leaving-role"), losses("dying-role")) == (0.0, 0.0)
+    await leaves.close()
+
+    async def heard() -> bool:
+        return leaves.about.id in calls._farewells
+
+    await until(heard)
+    kill(dies)
+
+    async def counted() -> bool:
+        await calls.look()
+        return losses("dying-role") == 1.0
+
+    await until(counted, DEAD_AFTER + 5)
+    assert losses("leaving-role") == 0.0

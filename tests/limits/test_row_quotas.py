@@ -107,3 +107,34 @@ async def test_keys_that_ended_do_not_count(operator: httpx.AsyncClient, tenant:
     await tenant.post(f"/v1/api-keys/{second['id']}/revoke", None, 200)
     await tenant.post("/v1/api-keys", third, 201)
     assert (await counted(tenant))["api_keys"] == 2
+
+
+async def order(tenant: Tenant, party: str, product: str) -> httpx.Response:
+    body = {"party_id": party, "lines": [{"product_id": product, "quantity": "1", "unit_price": "5.00"}]}
+    return await tenant.client.post("/v1/sales-orders", json=body, headers={"Idempotency-Key": uuid.uuid4().hex})
+
+
+async def test_documents_are_counted_only_under_a_quota_and_exactly(
+    operator: httpx.AsyncClient, newcomer: Newcomer, services: Services
+) -> None:
+    tenant = await newcomer()
+    party = (await tenant.make("parties", code="C", name="Customer", is_customer=True))["id"]
+    product = (await tenant.make("products", code="P", name="Product"))["id"]
+    assert (await order(tenant, party, product)).status_code == 201
+    assert "documents" not in await counted(tenant)  # nobody without a quota writes or waits for a count
+
+    await set_quotas(operator, tenant, documents=4)
+    replies = await asyncio.gather(*(order(tenant, party, product) for _ in range(8)))
+    assert sorted(reply.status_code for reply in replies) == [201] * 3 + [409] * 5  # the first was there before
+    problem = next(reply.json() for reply in replies if reply.status_code == 409)
+    assert (problem["code"], problem["quota"]) == ("quota-exceeded", "documents")
+    assert stored(services, tenant, "sales_orders") == (await counted(tenant))["documents"] == 4
+    line = {"product_id": product, "quantity": "1", "unit_price": "1.00"}
+    supplier = (await tenant.make("parties", code="S", name="Supplier", is_supplier=True))["id"]
+    refused = await tenant.post("/v1/purchase-orders", {"party_id": supplier, "lines": [line]}, 409)
+    assert refused["quota"] == "documents"
+
+    await set_quotas(operator, tenant)
+    assert (await order(tenant, party, product)).status_code == 201
+    await set_quotas(operator, tenant, documents=5)
+    assert (await order(tenant, party, product)).status_code == 409, "what came without a quota counts as well"

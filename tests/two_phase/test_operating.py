@@ -39,7 +39,9 @@ async def test_the_operator_ends_what_a_dead_coordinator_left(
     ]  # fmt: skip
     given_up = next(one["id"] for one in listed["data"] if one["decision"] == "none")
     decided = next(one["id"] for one in listed["data"] if one["decision"] == "commit")
-    ended = await operator.post(f"/v1/distributed-transactions/{given_up}/resolve", json={})
+    ended = await operator.post(
+        f"/v1/distributed-transactions/{given_up}/resolve", json={"reason": "Nobody comes back"}
+    )
     assert ended.json() == {"id": given_up, "decision": "abort"}
     again = await operator.post(f"/v1/distributed-transactions/{given_up}/resolve", json={})
     assert again.status_code == 404
@@ -47,10 +49,19 @@ async def test_the_operator_ends_what_a_dead_coordinator_left(
     shown = command(services, "list")
     assert shown.returncode == 1
     assert decided[:8] in shown.stdout
-    assert command(services, "resolve", decided).stdout.strip() == f"{decided}: commit"
+    assert (
+        command(services, "resolve", decided, "--reason", "It holds up month end").stdout.strip()
+        == f"{decided}: commit"
+    )
     assert command(services, "list").returncode == 0
     assert prepared(services) == []
     assert [await sold(pair) for pair in pairs] == [{0}, {1}]
+    asked = {"action": "distributed_transaction.resolve", "limit": "2"}
+    entries = (await operator.get("/v1/audit-entries", params=asked)).json()["data"]
+    assert [(one["principal_kind"], one["after"]["transaction"], one["after"]["reason"]) for one in entries] == [
+        ("system", decided, "It holds up month end"), ("operator", given_up, "Nobody comes back")
+    ]  # fmt: skip
+    assert entries[0]["principal_name"].startswith("cli:")
 
 
 def command(services: Services, *arguments: str) -> "subprocess.CompletedProcess[str]":

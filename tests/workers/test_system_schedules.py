@@ -155,7 +155,9 @@ async def test_a_task_for_every_tenant_runs_by_hand_too(
     caller = newcomer("Asia/Kathmandu")
     task = each_tenant("probe.daily", "probe.quick", "0 0 1 1 *")
     await Schedule(platform, lease, (task,)).register()
-    await operator.post("/v1/system-schedules/probe.daily/run")
+    await operator.post("/v1/system-schedules/probe.daily/run", json={"reason": "It was down last night"})
+    [entry, *_] = (await operator.get("/v1/audit-entries", params={"action": "system_schedule.run"})).json()["data"]
+    assert (entry["after"]["task"], entry["after"]["reason"]) == ("probe.daily", "It was down last night")
     for _ in range(2):
         await Schedule(platform, lease, (task,)).tick()
     [job] = tables.rows("SELECT * FROM jobs WHERE tenant_id = %(id)s", id=caller.tenant.id)
@@ -177,6 +179,16 @@ async def test_the_operator_changes_when_a_task_runs_and_the_leader_follows(
     assert (reply.json()["cron"], reply.json()["changed"], reply.headers["etag"]) == ("*/1 * * * *", True, '"2"')
     late = await operator.patch("/v1/system-schedules/probe.changed", json=change, headers={"If-Match": '"1"'})
     assert late.status_code == 412
+    # Who changed what and why; what was refused leaves nothing.
+    trail = {"action": "system_schedule.change", "limit": "1"}
+    [entry] = (await operator.get("/v1/audit-entries", params=trail)).json()["data"]
+    assert (entry["principal_kind"], entry["after"]["task"]) == ("operator", "probe.changed")
+    assert (entry["before"]["cron"], entry["after"]["cron"], entry["after"]["reason"]) == (
+        None, "*/1 * * * *", "month end"
+    )  # fmt: skip
+    assert (await operator.get("/v1/audit-entries", params={"target_id": entry["target_id"]})).json()["data"] == [
+        entry
+    ]
     settle(tables, "probe.changed", datetime.now(UTC) - timedelta(seconds=61))
     await Schedule(platform, lease, (task,)).tick()
     assert len(effects.slots) == 1

@@ -3,7 +3,9 @@
 from typing import Any
 from uuid import UUID
 
+from erp.reordering.keys import NIGHTLY
 from erp.reordering.service import JOB_KIND, propose
+from fleet.configuration.snapshot import current
 from workers.context import JobContext
 from workers.kinds import JobKind
 
@@ -25,4 +27,11 @@ async def reorder(context: JobContext) -> dict[str, Any]:
     return {"proposals": total}
 
 
-JOBS = (JobKind(JOB_KIND, reorder, time_limit=900.0),)
+async def nightly(context: JobContext) -> dict[str, Any]:
+    """The system's own, for tenants without a schedule; a tenant may switch it off."""
+    if not current().get(NIGHTLY, context.caller.tenant.id):
+        return {"proposals": 0}
+    return await reorder(context)
+
+
+JOBS = (JobKind(JOB_KIND, reorder, time_limit=900.0), JobKind("nightly_reorder", nightly, time_limit=900.0))

@@ -6,7 +6,7 @@ from uuid import UUID
 from litestar import Router, get, post
 
 from erp.http.answers import Reply
-from erp.http.commands import Command, perform, read, read_rows, show
+from erp.http.commands import Command, perform, read_one, read_rows, show
 from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
 from erp.jobs.operations.queries import LOG, OPERATION, OPERATIONS
@@ -30,10 +30,8 @@ async def list_operations(request: ApiRequest) -> Reply[Page[OperationView]]:
 @get("/operations/{operation_id:uuid}", summary="Read an operation")
 async def get_operation(request: ApiRequest, operation_id: UUID) -> Reply[OperationView]:
     """State, progress, result or the problem it met. Progress is written once a second at most."""
-    [found] = await read(request, _READ, OPERATION(operation_id=operation_id))
-    if not found:
-        raise NotFound(operation_id=str(operation_id))
-    return show(operation_view(found[0]))
+    found = await read_one(request, _READ, OPERATION(operation_id=operation_id), operation_id=operation_id)
+    return show(operation_view(found))
 
 
 @get("/operations/{operation_id:uuid}/log", summary="List the log of an operation", opt={"listing": LOG})

@@ -21,4 +21,8 @@ BEGIN
     END LOOP;
 END $$;
 
+-- History is written once: no update, no delete, whatever the code above it does. The log of an operation goes with its
+-- job, by the foreign key; runs of schedules are removed by the platform's clean-up.
+REVOKE UPDATE, DELETE ON operation_log, recurring_order_runs, period_checks, schedule_runs FROM erp_app;
+
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO erp_app, erp_platform;
