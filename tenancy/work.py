@@ -1,6 +1,7 @@
 """The unit of work: one tenant, one transaction on the primary, as few round trips as the command has beats."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -38,6 +39,9 @@ _COMMIT: Bound[Any] = Bound("COMMIT", {})
 #: Taken after COMMIT in the same flush: one taken before would promise too little.
 _POSITION: Bound[Any] = Bound("SELECT pg_current_wal_insert_lsn()::text", {})
 
+#: What a WITH may hold beside reads ("FOR UPDATE OF" is none of these).
+_WRITING = re.compile(r"\b(?:INSERT INTO|DELETE FROM|UPDATE [\w ]+ SET)\b")
+
 
 class Replayed(Exception):
     """The idempotency key already has an answer; the command must not run."""
@@ -52,6 +56,11 @@ class Claim(NamedTuple):
 
     number: int
     stored: Bound[StoredAnswer]
+
+
+@lru_cache(maxsize=4096)
+def _only_reads(sql: str) -> bool:
+    return sql.startswith("SELECT") or (sql.startswith("WITH") and _WRITING.search(sql) is None)
 
 
 @lru_cache(maxsize=1024)
@@ -149,7 +158,7 @@ class UnitOfWork:
         reads = [scoped(statement, self.tenant_id) for statement in statements]
         queued, self._queued = self._queued, []
         # INSERT ... RETURNING comes as a read, but a refusal after it must roll it back all the same.
-        self.wrote = self.wrote or bool(queued) or any(not read.sql.startswith("SELECT") for read in reads)
+        self.wrote = self.wrote or bool(queued) or not all(_only_reads(read.sql) for read in reads)
         results = await self._send([*queued, *reads])
         return tuple(results[len(queued) :])
 
