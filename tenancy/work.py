@@ -59,7 +59,8 @@ class Claim(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def _only_reads(sql: str) -> bool:
+def only_reads(sql: str) -> bool:
+    """Whether a refusal behind this statement may be stored in the same transaction. Locking a row is no write."""
     return sql.startswith("SELECT") or (sql.startswith("WITH") and _WRITING.search(sql) is None)
 
 
@@ -158,7 +159,7 @@ class UnitOfWork:
         reads = [scoped(statement, self.tenant_id) for statement in statements]
         queued, self._queued = self._queued, []
         # INSERT ... RETURNING comes as a read, but a refusal after it must roll it back all the same.
-        self.wrote = self.wrote or bool(queued) or not all(_only_reads(read.sql) for read in reads)
+        self.wrote = self.wrote or bool(queued) or not all(only_reads(read.sql) for read in reads)
         results = await self._send([*queued, *reads])
         return tuple(results[len(queued) :])
 
