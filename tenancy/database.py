@@ -22,8 +22,8 @@ from tenancy.distributed import Neighbours
 from tenancy.errors import IdempotencyInFlight, IdempotencyKeyReused
 from tenancy.protocols import Locks
 from tenancy.reads import TenantReads
-from tenancy.trail import Event, StoredAnswer, claim_key, store_answer
-from tenancy.work import Bounds, Replayed, UnitOfWork
+from tenancy.trail import Event, StoredAnswer, store_answer, stored_answer
+from tenancy.work import Bounds, Claim, Replayed, UnitOfWork
 
 T = TypeVar("T")
 
@@ -232,7 +232,7 @@ class TenantDatabase:
 
     @staticmethod
     def _store(work: UnitOfWork, idempotency: Idempotency, answer: Answer) -> None:
-        work.save(
+        work.remember(
             store_answer(
                 work.caller.principal_id, idempotency.key, idempotency.fingerprint, answer.status,
                 answer.body, answer.headers,
@@ -265,7 +265,7 @@ class TenantDatabase:
         claim = None
         if idempotency is not None:
             number = _claim_number(caller.tenant.id, caller.principal_id, idempotency.key)
-            claim = claim_key(number, caller.principal_id, idempotency.key)
+            claim = Claim(number, stored_answer(caller.principal_id, idempotency.key))
         work = UnitOfWork(
             self._pool, caller, database=self, locks=self._locks, bounds=self._bounds, claim=claim,
             expected_version=expected_version,

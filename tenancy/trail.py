@@ -24,9 +24,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from db.identifiers import new_id
-from db.statement import TENANT, Bound, Statement, metadata, rows_of
+from db.statement import REGISTERED, TENANT, Bound, Statement, metadata, rows_of
 from fleet.configuration.snapshot import current
 from fleet.tracing import inject
+from tenancy.caller import Caller
 from tenancy.job_keys import MAX_ATTEMPTS
 
 
@@ -154,8 +155,6 @@ _STORED = Statement(
     ),
     StoredAnswer,
 )  # fmt: skip
-#: Waits for a running twin (at most lock_timeout); the row itself is only written with the answer.
-_CLAIM = Statement(select(func.pg_advisory_xact_lock(bindparam("claim", type_=BigInteger))))
 _STORE = Statement(
     insert(idempotency_keys)
     .values(
@@ -166,10 +165,16 @@ _STORE = Statement(
     .on_conflict_do_nothing()
 )  # fmt: skip
 
+#: What every command leaves behind, as one statement: a parameter that two of them name has one value. Triggers fire
+#: at its end; the other two run when the last one has.
+_TRAIL = f"WITH told AS ({_ADD_EVENTS.sql}) {_ADD_AUDIT.sql}"
+_TRAIL_WITH_ANSWER = f"WITH told AS ({_ADD_EVENTS.sql}), answered AS ({_STORE.sql}) {_ADD_AUDIT.sql}"
+REGISTERED.update((_TRAIL, _TRAIL_WITH_ANSWER))
 
-def claim_key(number: int, principal_id: UUID, key: str) -> tuple[Bound[Any], Bound[StoredAnswer]]:
-    """Take the key's lock, then (a new snapshot) read what a finished twin stored."""
-    return _CLAIM(claim=number), _STORED(principal_id=principal_id, key=key)
+
+def stored_answer(principal_id: UUID, key: str) -> Bound[StoredAnswer]:
+    """What a finished twin stored. Ask behind the key's lock, in a statement (a snapshot) of its own."""
+    return _STORED(principal_id=principal_id, key=key)
 
 
 def store_answer(
@@ -217,6 +222,31 @@ def add_audit(
         at=at, principal_id=principal_id, principal_kind=principal_kind, principal_name=principal_name,
         address=address, correlation_id=correlation_id,
     )  # fmt: skip
+
+
+def trail_of(
+    caller: Caller, at: datetime, told: list[Event], entries: list[AuditEntry], answer: Bound[Any] | None
+) -> list[Bound[Any]]:
+    """The statements that leave all this behind; one when there are events and entries, as a command has them."""
+    parts: list[Bound[Any]] = [] if answer is None else [answer]
+    if told:
+        parts.append(
+            add_events(
+                told, principal_id=caller.principal_id, correlation_id=caller.correlation_id,
+                causation_id=caller.causation_id, at=at,
+            )
+        )  # fmt: skip
+    if entries:
+        parts.append(
+            add_audit(
+                entries, at=at, principal_id=caller.principal_id, principal_kind=caller.kind,
+                principal_name=caller.name, address=caller.address, correlation_id=caller.correlation_id,
+            )
+        )  # fmt: skip
+    if not told or not entries:
+        return parts
+    parameters = {name: value for part in parts for name, value in part.parameters.items()}
+    return [Bound(_TRAIL if answer is None else _TRAIL_WITH_ANSWER, parameters, None, True)]
 
 
 #: Raw on purpose: the table belongs to a layer above; a unit of work only leaves rows in it.

@@ -1,10 +1,11 @@
 """The unit of work: one tenant, one transaction on the primary, as few round trips as the command has beats."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import Any, TypeVar, overload
+from typing import Any, NamedTuple, TypeVar, overload
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -22,7 +23,7 @@ from tenancy.fence import Bounds as Bounds
 from tenancy.fence import scoped as scoped
 from tenancy.fence import settings_of as settings_of
 from tenancy.protocols import Ending, Locks, Transactions
-from tenancy.trail import AuditEntry, Event, StoredAnswer, add_audit, add_events, add_job
+from tenancy.trail import AuditEntry, Event, StoredAnswer, add_job, trail_of
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -38,6 +39,9 @@ _COMMIT: Bound[Any] = Bound("COMMIT", {})
 #: Taken after COMMIT in the same flush: one taken before would promise too little.
 _POSITION: Bound[Any] = Bound("SELECT pg_current_wal_insert_lsn()::text", {})
 
+#: What a WITH may hold beside reads ("FOR UPDATE OF" is none of these).
+_WRITING = re.compile(r"\b(?:INSERT INTO|DELETE FROM|UPDATE [\w ]+ SET)\b")
+
 
 class Replayed(Exception):
     """The idempotency key already has an answer; the command must not run."""
@@ -45,6 +49,19 @@ class Replayed(Exception):
     def __init__(self, stored: StoredAnswer) -> None:
         super().__init__("replayed")
         self.stored = stored
+
+
+class Claim(NamedTuple):
+    """An idempotency key: its lock's number, and the question for the answer it already has."""
+
+    number: int
+    stored: Bound[StoredAnswer]
+
+
+@lru_cache(maxsize=4096)
+def only_reads(sql: str) -> bool:
+    """Whether a refusal behind this statement may be stored in the same transaction. Locking a row is no write."""
+    return sql.startswith("SELECT") or (sql.startswith("WITH") and _WRITING.search(sql) is None)
 
 
 @lru_cache(maxsize=1024)
@@ -67,7 +84,7 @@ class UnitOfWork:
         database: Transactions,
         locks: Locks,
         bounds: Bounds,
-        claim: tuple[Bound[Any], Bound[StoredAnswer]] | None = None,
+        claim: Claim | None = None,
         expected_version: int | None = None,
     ) -> None:
         self.caller = caller
@@ -91,6 +108,7 @@ class UnitOfWork:
         self.published: list[Event] = []
         self.position: int | None = None
         self._entries: list[AuditEntry] = []
+        self._answer: Bound[Any] | None = None
         self._held: list[Any] = []
         self._locked: set[str] = set()
         self._after_commit: list[Callable[[], Awaitable[None]]] = []
@@ -141,7 +159,7 @@ class UnitOfWork:
         reads = [scoped(statement, self.tenant_id) for statement in statements]
         queued, self._queued = self._queued, []
         # INSERT ... RETURNING comes as a read, but a refusal after it must roll it back all the same.
-        self.wrote = self.wrote or bool(queued) or any(not read.sql.startswith("SELECT") for read in reads)
+        self.wrote = self.wrote or bool(queued) or not all(only_reads(read.sql) for read in reads)
         results = await self._send([*queued, *reads])
         return tuple(results[len(queued) :])
 
@@ -179,6 +197,10 @@ class UnitOfWork:
     ) -> None:
         """Record who did what to which record; `before` and `after` hold the changed fields."""
         self._entries.append(AuditEntry(action, target_type, target_id, before, after))
+
+    def remember(self, answer: Bound[Any]) -> None:
+        """Keep the answer of an idempotency key (`store_answer`); it goes with the events and the audit entry."""
+        self._answer = answer
 
     def enqueue(
         self,
@@ -300,33 +322,19 @@ class UnitOfWork:
             self._connection = await self._pool.acquire()
         if self._begun:
             return await flush(self._connection, statements)
-        claim = list(self._claim or ())
-        opening = [_BEGIN, settings_of(self.tenant_id, self._bounds)]
-        opening += [scoped(statement, self.tenant_id) for statement in claim]
+        claim = self._claim
+        opening = [_BEGIN, settings_of(self.tenant_id, self._bounds, claim and claim.number)]
+        if claim is not None:
+            opening.append(scoped(claim.stored, self.tenant_id))
         self._begun = True
         results = await flush(self._connection, [*opening, *statements])
-        if claim and (stored := results[len(opening) - 1]):
+        if claim is not None and (stored := results[len(opening) - 1]):
             self.committing = True
             await confirm_what_is_there(self._connection, self._bounds.commit_wait / 1000)
             raise Replayed(stored[0])
         return results[len(opening) :]
 
     def _leave_trail(self) -> None:
-        caller = self.caller
-        if self._events:
-            self.save(
-                add_events(
-                    self._events, principal_id=caller.principal_id, correlation_id=caller.correlation_id,
-                    causation_id=caller.causation_id, at=self.now,
-                )
-            )  # fmt: skip
-        if self._entries:
-            self.save(
-                add_audit(
-                    self._entries, at=self.now, principal_id=caller.principal_id,
-                    principal_kind=caller.kind, principal_name=caller.name, address=caller.address,
-                    correlation_id=caller.correlation_id,
-                )
-            )  # fmt: skip
+        self.save(*trail_of(self.caller, self.now, self._events, self._entries, self._answer))
         self.published += self._events
-        self._events, self._entries = [], []
+        self._events, self._entries, self._answer = [], [], None

@@ -24,7 +24,16 @@ from erp.accounting.errors import (
     PeriodClosed,
     RoundingTooLarge,
 )
-from erp.accounting.repository import ADD_ENTRY, ADD_LINES, OPEN_PERIOD, ROLES, SHOWN_PERIOD, PeriodRow, RoleRow
+from erp.accounting.repository import (
+    ADD_ENTRY,
+    ADD_LINES,
+    OPEN_PERIOD,
+    ROLES,
+    SHOWN_PERIOD,
+    PeriodRow,
+    RoleRow,
+    open_period_on,
+)
 from erp.kernel.money import exponent, round_money
 from tenancy.work import UnitOfWork
 
@@ -34,8 +43,10 @@ __all__ = [
     "PeriodRow",
     "Posting",
     "RoleRow",
+    "dated_ledger_loads",
     "ledger_loads",
     "open_ledger",
+    "open_period_on",
     "rounded",
     "save_entry",
     "shown_ledger_loads",
@@ -86,6 +97,11 @@ class Ledger:
 def ledger_loads(on: date) -> tuple[Bound[PeriodRow], Bound[RoleRow]]:
     """Put these first in the command's load: the period comes first in the global lock order."""
     return OPEN_PERIOD(on=on), ROLES()
+
+
+def dated_ledger_loads(period: Bound[PeriodRow]) -> tuple[Bound[PeriodRow], Bound[RoleRow]]:
+    """The same where the period's statement (`open_period_on`) reads the date of what is posted."""
+    return period, ROLES()
 
 
 def shown_ledger_loads(on: date) -> tuple[Bound[PeriodRow], Bound[RoleRow]]:

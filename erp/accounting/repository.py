@@ -2,13 +2,14 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Date as SqlDate
 from sqlalchemy import (
+    ColumnElement,
     Integer,
     Numeric,
+    Select,
     Text,
     Uuid,
     bindparam,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy import Date as SqlDate
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from db.statement import TENANT, Statement, rows_of
@@ -35,12 +37,16 @@ from erp.kernel.text import Date
 
 
 class PeriodRow(NamedTuple):
-    """The first open period that ends on or after the date asked for; `covered`: some period holds that date."""
+    """The first open period that ends on or after the date asked for; `covered`: some period holds that date.
+
+    `asked`: that date, where the statement found it by itself.
+    """
 
     id: UUID
     start_date: Date
     end_date: Date
     covered: bool
+    asked: Date | None = None
 
 
 class RoleRow(NamedTuple):
@@ -95,27 +101,36 @@ _gate = func.hashtextextended(cast(TENANT, Text), 40)
 _on = cast(bindparam("on"), SqlDate)
 _holder = periods.alias("holder")
 
-_open_period = (
-    select(
-        periods.c.id,
-        periods.c.start_date,
-        periods.c.end_date,
-        exists().where(_holder.c.tenant_id == TENANT, _holder.c.start_date <= _on, _holder.c.end_date >= _on),
+
+def _first_open(on: ColumnElement[Any]) -> Select[Any]:
+    return (
+        select(
+            periods.c.id,
+            periods.c.start_date,
+            periods.c.end_date,
+            exists().where(_holder.c.tenant_id == TENANT, _holder.c.start_date <= on, _holder.c.end_date >= on),
+        )
+        .where(periods.c.tenant_id == TENANT, periods.c.end_date >= on, periods.c.state == "open")
+        .order_by(periods.c.start_date)
+        .limit(1)
     )
-    .where(periods.c.tenant_id == TENANT, periods.c.end_date >= _on, periods.c.state == "open")
-    .order_by(periods.c.start_date)
-    .limit(1)
-)
+
+
+def _locked(period: Select[Any]) -> Statement[PeriodRow]:
+    gate = func.pg_advisory_xact_lock_shared(_gate).alias("gate")
+    return Statement(period.select_from(gate, periods).with_for_update(read=True, of=periods), PeriodRow)
+
+
+def open_period_on(day: ColumnElement[Any]) -> Statement[PeriodRow]:
+    """As OPEN_PERIOD for a day that the statement reads itself: `asked` tells which it was."""
+    return _locked(_first_open(day).add_columns(day))
+
+
 #: FOR SHARE: a period cannot be closed under a posting. A row whose closing commits while we wait drops out
 #: (the state is read again under the lock) and the next open period takes its place.
-OPEN_PERIOD: Statement[PeriodRow] = Statement(
-    _open_period.select_from(func.pg_advisory_xact_lock_shared(_gate).alias("gate"), periods).with_for_update(
-        read=True, of=periods
-    ),
-    PeriodRow,
-)
+OPEN_PERIOD: Statement[PeriodRow] = _locked(_first_open(_on))
 #: The same without a lock, for what is only looked at.
-SHOWN_PERIOD: Statement[PeriodRow] = Statement(_open_period, PeriodRow)
+SHOWN_PERIOD: Statement[PeriodRow] = Statement(_first_open(_on), PeriodRow)
 
 ROLES: Statement[RoleRow] = Statement(
     select(account_roles.c.role, account_roles.c.account_code).where(account_roles.c.tenant_id == TENANT), RoleRow

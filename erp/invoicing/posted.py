@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from erp.accounting.posting import Ledger, ledger_loads, open_ledger
+from erp.accounting.posting import Ledger, dated_ledger_loads, open_ledger
 from erp.invoicing.document import draft_rows, invoice_view
 from erp.invoicing.errors import DraftChanged, InvoicePosted
 from erp.invoicing.new import NewInvoice
-from erp.invoicing.repository import LINES, LOCK_INVOICE, PEEK_INVOICE, SET_POSTED, InvoiceRow, LineRow
+from erp.invoicing.repository import LINES, LOCK_INVOICE, PERIOD_OF_INVOICE, SET_POSTED, InvoiceRow, LineRow
 from erp.invoicing.saving import add_document, book, tell
 from erp.invoicing.schemas import InvoiceView, PostInvoiceInput
 from erp.kernel.errors import InvalidState, NotFound
@@ -33,17 +33,16 @@ def add_posted(
 
 
 async def post_invoice(work: UnitOfWork, invoice_id: UUID, data: PostInvoiceInput | None = None) -> InvoiceView:
-    """Post a draft. Its date decides the period, and the period is locked before the draft: hence the peek."""
-    [peeked] = await work.peek(PEEK_INVOICE(invoice_id=invoice_id))
-    on = draft_of(peeked, invoice_id).date
+    """Post a draft. Its date decides the period, which is locked before the draft: it may have changed in between."""
     periods, roles, found, lines = await work.load(
-        *ledger_loads(on), LOCK_INVOICE(invoice_id=invoice_id), LINES(invoice_id=invoice_id)
-    )
+        *dated_ledger_loads(PERIOD_OF_INVOICE(invoice_id=invoice_id)),
+        LOCK_INVOICE(invoice_id=invoice_id), LINES(invoice_id=invoice_id),
+    )  # fmt: skip
     draft = draft_of(found, invoice_id)
     work.check_version(draft.version)
-    if draft.date != on:
+    if any(period.asked != draft.date for period in periods):
         raise DraftChanged(invoice_id=str(invoice_id))
-    ledger = open_ledger(periods, roles, on, strict_date=data is not None and data.strict_date)
+    ledger = open_ledger(periods, roles, draft.date, strict_date=data is not None and data.strict_date)
     [number] = await take(work, ledger.date, draft.kind)
     row, _ = book(work, ledger, draft._replace(version=draft.version + 1), lines, number)
     work.save(

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from db.statement import TENANT, Statement, any_of, rows_of
 from erp.accounting.facts import open_amount_of, overdue_documents
+from erp.accounting.posting import PeriodRow, open_period_on
 from erp.invoicing.models import invoice_lines, invoice_reminders, invoices
 from erp.kernel.text import Date
 
@@ -89,6 +90,9 @@ LINE_COLUMNS = tuple(invoice_lines.c[name] for name in LineRow._fields)
 _this_invoice = (invoices.c.tenant_id == TENANT, invoices.c.id == bindparam("invoice_id", type_=Uuid))
 
 PEEK_INVOICE: Statement[InvoiceRow] = Statement(select(*INVOICE_COLUMNS).where(*_this_invoice), InvoiceRow)
+#: The period comes before the document in the order of locks, and the document's date decides which one it is.
+_document = select(invoices.c.date).where(*_this_invoice).cte("document")
+PERIOD_OF_INVOICE: Statement[PeriodRow] = open_period_on(select(_document.c.date).scalar_subquery())
 LOCK_INVOICE: Statement[InvoiceRow] = Statement(
     select(*INVOICE_COLUMNS).where(*_this_invoice).with_for_update(), InvoiceRow
 )

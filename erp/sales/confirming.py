@@ -12,8 +12,8 @@ from erp.sales.credit import check_credit, check_may_override, credit_loads, cre
 from erp.sales.documents import OrderView
 from erp.sales.errors import OrderChanged
 from erp.sales.order_state import check, state_after
-from erp.sales.planning import held_by_line, pairs_of, plan_holds
-from erp.sales.repository import LOCK_ORDER, ORDER, ORDER_LINES, ORDER_TO_CONFIRM
+from erp.sales.planning import held_by_line, pairs_ahead, pairs_of, plan_holds
+from erp.sales.repository import LOCK_ORDER, ORDER_AHEAD, ORDER_LINES
 from erp.sales.rows import LineRow, OrderRow
 from erp.sales.saving import add_order, held_facts, move_lines, order_of, progress, set_state, tell_order
 from erp.sales.schemas import ConfirmOrderInput, ReserveOrderInput
@@ -66,15 +66,15 @@ async def confirm_order(work: UnitOfWork, order_id: UUID, data: ConfirmOrderInpu
     """
     asked = data or ConfirmOrderInput()
     check_may_override(work, asked.credit_override)
-    peeked, peeked_lines = await work.peek(ORDER_TO_CONFIRM(order_id=order_id), ORDER_LINES(order_id=order_id))
-    seen, limited = order_of([row.order for row in peeked], order_id), any(row.limited for row in peeked)
+    [peeked] = await work.peek(ORDER_AHEAD(order_id=order_id))
+    seen = order_of(peeked, order_id)
     check(seen.state, "confirm")
-    pairs = pairs_of(peeked_lines, seen.location_id)
-    await credit_operation(work, seen.party_id, limited=limited)
+    pairs = pairs_ahead(seen)
+    await credit_operation(work, seen.party_id, limited=seen.limited)
     await stock_operation(work, pairs)
     found, lines, *credit, levels = await work.load(
         LOCK_ORDER(order_id=order_id), ORDER_LINES(order_id=order_id),
-        *credit_loads(seen.party_id, limited=limited), level_loads(pairs),
+        *credit_loads(seen.party_id, limited=seen.limited), level_loads(pairs),
     )  # fmt: skip
     order = order_of(found, order_id)
     work.check_version(order.version)
@@ -101,10 +101,10 @@ async def reserve_order(work: UnitOfWork, order_id: UUID, data: ReserveOrderInpu
 
     Raises NotFound, VersionConflict, InvalidState, InsufficientStock.
     """
-    found, peeked = await work.peek(ORDER(order_id=order_id), ORDER_LINES(order_id=order_id))
-    order = order_of(found, order_id)
-    check(order.state, "reserve")
-    pairs = pairs_of(peeked, order.location_id)
+    [peeked] = await work.peek(ORDER_AHEAD(order_id=order_id))
+    seen = order_of(peeked, order_id)
+    check(seen.state, "reserve")
+    pairs = pairs_ahead(seen)
     await stock_operation(work, pairs)
     found, lines, levels, reserved = await work.load(
         LOCK_ORDER(order_id=order_id), ORDER_LINES(order_id=order_id), level_loads(pairs),

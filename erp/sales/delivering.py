@@ -13,8 +13,8 @@ from erp.kernel.money import money_text
 from erp.kernel.quantity import quantity_text
 from erp.sales.documents import DeliveryView
 from erp.sales.order_state import check, state_after
-from erp.sales.planning import Drop, held_by_line, pairs_of, plan_delivery, taken_from
-from erp.sales.repository import LOCK_ORDER, ORDER, ORDER_LINES
+from erp.sales.planning import Drop, held_by_line, pairs_ahead, plan_delivery, taken_from
+from erp.sales.repository import LOCK_ORDER, ORDER_AHEAD, ORDER_LINES
 from erp.sales.rows import DeliveryLineRow, DeliveryRow, LineRow, OrderRow
 from erp.sales.saving import add_delivery, move_lines, order_of, set_state, tell_order
 from erp.sales.schemas import DeliverOrderInput
@@ -33,10 +33,10 @@ async def deliver_order(work: UnitOfWork, order_id: UUID, data: DeliverOrderInpu
     BackdatedTooFar, BackdatedTooMuch, PeriodClosed, Duplicate.
     """
     on = movement_date(work, data.date)
-    found, peeked = await work.peek(ORDER(order_id=order_id), ORDER_LINES(order_id=order_id))
-    order = order_of(found, order_id)
-    check(order.state, "deliver")
-    pairs = pairs_of(peeked, order.location_id)
+    [peeked] = await work.peek(ORDER_AHEAD(order_id=order_id))
+    seen = order_of(peeked, order_id)
+    check(seen.state, "deliver")
+    pairs = pairs_ahead(seen)
     await stock_operation(work, pairs)
     periods, roles, found, lines, levels, costs, reserved, *past = await work.load(
         *ledger_loads(on), LOCK_ORDER(order_id=order_id), ORDER_LINES(order_id=order_id), *stock_loads(pairs),

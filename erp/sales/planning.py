@@ -15,7 +15,7 @@ from erp.kernel.errors import UnknownReference
 from erp.kernel.quantity import quantity_text
 from erp.kernel.text import decimal
 from erp.sales.errors import MoreThanOpen, NothingToDo
-from erp.sales.rows import LineRow
+from erp.sales.rows import LineRow, OrderAhead
 from erp.sales.schemas import StepLineInput
 
 _ZERO = Decimal(0)
@@ -73,6 +73,11 @@ def named(
 def pairs_of(lines: Iterable[LineRow], location_id: UUID) -> list[Pair]:
     """The stock levels of the order's goods, sorted."""
     return in_lock_order((line.product_id, location_id) for line in lines if line.goods)
+
+
+def pairs_ahead(order: OrderAhead) -> list[Pair]:
+    """The same of an order that was only looked at."""
+    return in_lock_order((product, order.location_id) for product in order.goods)
 
 
 def held_by_line(rows: Iterable[ReservationRow]) -> dict[UUID, Decimal]:

@@ -37,8 +37,8 @@ from erp.sales.rows import (
     DeliveryLineRow,
     DeliveryRow,
     LineRow,
+    OrderAhead,
     OrderRow,
-    OrderToConfirm,
     ReturnLineRow,
     ReturnRow,
 )
@@ -55,12 +55,26 @@ RETURN_LINE_COLUMNS = tuple(sales_return_lines.c[name] for name in ReturnLineRow
 _this_order = and_(sales_orders.c.tenant_id == TENANT, sales_orders.c.id == bindparam("order_id", type_=Uuid))
 
 ORDER: Statement[OrderRow] = Statement(select(*ORDER_COLUMNS).where(_this_order), OrderRow)
-#: With its party's credit limit, to know what confirming it has to lock.
-ORDER_TO_CONFIRM: Statement[OrderToConfirm] = Statement(
-    select(*ORDER_COLUMNS, parties.c.credit_limit.is_not(None))
+#: To know what a step has to lock; read again under the locks.
+ORDER_AHEAD: Statement[OrderAhead] = Statement(
+    select(
+        sales_orders.c.state,
+        sales_orders.c.party_id,
+        sales_orders.c.location_id,
+        parties.c.credit_limit.is_not(None),
+        func.array(
+            select(sales_order_lines.c.product_id)
+            .where(
+                sales_order_lines.c.tenant_id == TENANT,
+                sales_order_lines.c.order_id == bindparam("order_id", type_=Uuid),
+                sales_order_lines.c.kind == "stocked",
+            )
+            .scalar_subquery()
+        ),
+    )
     .join(parties, and_(parties.c.tenant_id == sales_orders.c.tenant_id, parties.c.id == sales_orders.c.party_id))
     .where(_this_order),
-    OrderToConfirm.read,
+    OrderAhead,
 )
 LOCK_ORDER: Statement[OrderRow] = Statement(
     select(*ORDER_COLUMNS).where(_this_order).with_for_update(key_share=True), OrderRow

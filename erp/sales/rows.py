@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from erp.kernel.quantity import NotRepresentable, Ratio, from_base, quantity_text, to_base
@@ -64,15 +64,17 @@ class OrderRow(NamedTuple):
     created_at: datetime
 
 
-class OrderToConfirm(NamedTuple):
-    """An order, and whether its party has a credit limit."""
+class OrderAhead(NamedTuple):
+    """What a step has to know of an order before it locks anything. `limited`: its party has a credit limit.
 
-    order: OrderRow
+    `goods`: the products of its lines that are kept in stock, one for each line.
+    """
+
+    state: OrderState
+    party_id: UUID
+    location_id: UUID
     limited: bool
-
-    @classmethod
-    def read(cls, *columns: Any) -> "OrderToConfirm":
-        return cls(OrderRow(*columns[:-1]), columns[-1])
+    goods: list[UUID]
 
 
 class LineRow(NamedTuple):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from erp.kernel.errors import NotFound
@@ -21,16 +21,18 @@ from erp.sales.repository import (
     RETURN_LINE_ARRAYS,
     SET_STATE,
 )
-from erp.sales.rows import DeliveryLineRow, DeliveryRow, LineRow, OrderRow, ReturnLineRow, ReturnRow
+from erp.sales.rows import DeliveryLineRow, DeliveryRow, LineRow, OrderAhead, OrderRow, ReturnLineRow, ReturnRow
 from tenancy.trail import Event
 from tenancy.work import UnitOfWork
+
+Seen = TypeVar("Seen", OrderRow, OrderAhead)
 
 _ZERO = Decimal(0)
 #: The form of the data of `sales_order.*`: since 2 an order can be rebuilt from its events (see erp/eventstore).
 ORDER_SCHEMA = 2
 
 
-def order_of(found: Sequence[OrderRow], order_id: UUID) -> OrderRow:
+def order_of(found: Sequence[Seen], order_id: UUID) -> Seen:
     """Raises NotFound."""
     if not found:
         raise NotFound(order_id=str(order_id))

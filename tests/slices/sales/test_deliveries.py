@@ -176,7 +176,7 @@ class TestRoundTrips:
         big, hundred = await shop.counted(deliver_order, many.id, DeliverOrderInput(date=MARCH))
         assert (three.postgres, hundred.postgres) == (4, 4)
         assert (three.redis, hundred.redis) == (1, 1)
-        assert len(three.statements) == len(hundred.statements)
+        assert (len(three.statements), len(hundred.statements)) == (27, 27)
         _, back = await shop.counted(return_delivery, note.id, ReturnDeliveryInput(reason="Wrong", date=MARCH))
         _, all_back = await shop.counted(return_delivery, big.id, ReturnDeliveryInput(reason="Wrong", date=MARCH))
         assert (back.postgres, all_back.postgres) == (4, 4)

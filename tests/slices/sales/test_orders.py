@@ -233,11 +233,11 @@ class TestRoundTrips:
         three = [line(shop.lamp), line(shop.cup), line(shop.carriage)]
         await shop.receive(shop.cup, "900")
         draft, created = await shop.counted(create_order, order_input(shop, *three))
-        assert created.postgres == 2
+        assert (created.postgres, len(created.statements)) == (2, 11)
         _, at_once = await shop.counted(create_order, order_input(shop, *three, confirm=True))
         assert (at_once.postgres, at_once.redis) == (3, 1)
         _, counted = await shop.counted(confirm_order, draft.id)
-        assert counted.postgres == 3
+        assert (counted.postgres, len(counted.statements)) == (3, 14)
 
     async def test_a_hundred_lines_take_as_many_statements_as_three(self, shop: Shop) -> None:
         await shop.receive(shop.lamp, "900")
