@@ -20,7 +20,12 @@ OFFSETS = {
     "redis-cache": 380,
     "payments": 700,
 }
-VIA = {"redis-core": "ERP_VIA_REDIS_CORE", "redis-cache": "ERP_VIA_REDIS_CACHE"}
+VIA = {
+    "redis-core": "ERP_VIA_REDIS_CORE",
+    "redis-cache": "ERP_VIA_REDIS_CACHE",
+    "replica1": "ERP_VIA_REPLICA1",
+    "replica2": "ERP_VIA_REPLICA2",
+}
 API_OFFSET, WORKER_METRICS_OFFSET, COORDINATOR_METRICS_OFFSET, API_METRICS_OFFSET = 100, 200, 210, 300
 
 
@@ -28,7 +33,8 @@ API_OFFSET, WORKER_METRICS_OFFSET, COORDINATOR_METRICS_OFFSET, API_METRICS_OFFSE
 class Options:
     """`passed_on`: the caller's ERP_* variables, handed to the application processes unchanged.
 
-    `via`: Redis server -> the port of a proxy in front of it, which the application is given instead.
+    `via`: server -> the port of a proxy in front of it, which the application (Redis) or the pooler (a standby) is
+    given instead.
     """
 
     api_instances: int = 3

@@ -1,8 +1,8 @@
 """PgBouncer in transaction mode in front of the primary and each replica."""
 
 import signal
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -36,6 +36,8 @@ class PgBouncer:
     second_pool_size: int = 8
     #: A folder for a Unix socket beside the port: some 10 us less of each side's time for a round trip.
     sockets: Path | None = None
+    #: Server -> the port of a proxy in front of it that the pooler goes through.
+    via: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def prepares(self) -> bool:
@@ -106,14 +108,16 @@ class PgBouncer:
             f"unix_socket_dir = {self.sockets or ''}\nunix_socket_mode = 0777\n"
             f"auth_type = scram-sha-256\nauth_file = {self._users}\nstats_users = erp_owner\n"
             "pool_mode = transaction\nmax_client_conn = 1000\nserver_lifetime = 1800\n"
-            "server_idle_timeout = 300\nserver_connect_timeout = 3\nserver_login_retry = 1\n"
+            "server_idle_timeout = 300\nserver_connect_timeout = 3\nserver_login_retry = 0.2\n"
             "query_wait_timeout = 3\n"  # refuse in time: the caller's own pool waits for one second
             "server_fast_close = 1\ntcp_keepalive = 1\nlog_connections = 0\nlog_disconnections = 0\n"
             "log_stats = 0\nignore_startup_parameters = extra_float_digits\n" + prepared
         )
 
     def _database(self, alias: str, server: PostgresServer, size: int, database: str = DATABASE) -> str:
-        host = server.socket_folder or "127.0.0.1"
+        host, port = server.socket_folder or "127.0.0.1", server.port
+        if server.name in self.via:
+            host, port = "127.0.0.1", self.via[server.name]
         # Below 1.21 clients cannot prepare; then each server connection prepares what the schema lists.
         prepare = "" if self.prepares else " connect_query='SELECT prepare_statements()'"
-        return f"{alias} = host={host} port={server.port} dbname={database} pool_size={size}{prepare}\n"
+        return f"{alias} = host={host} port={port} dbname={database} pool_size={size}{prepare}\n"

@@ -251,6 +251,7 @@ def _pooler(layout: Layout, options: Options, account: Account | None, cluster: 
         replicas=cluster.replicas,
         credentials=cluster.credentials,
         sockets=_short(layout.doors(account)),
+        via={one.name: options.via[one.name] for one in cluster.replicas if one.name in options.via},
     )
 
 

@@ -35,7 +35,7 @@ SETTINGS = {
     "wal_keep_size": "'64MB'",
     "max_slot_wal_keep_size": "'1GB'",  # a dead standby must not fill the disk
     "wal_receiver_status_interval": "'1s'",
-    "wal_retrieve_retry_interval": "'500ms'",
+    "wal_retrieve_retry_interval": "'200ms'",  # a recovered primary's first commits wait for one of them
     "max_prepared_transactions": "32",  # two-phase commit; a standby needs no less than its primary
     "idle_in_transaction_session_timeout": "'10s'",
     "tcp_user_timeout": "'5s'",

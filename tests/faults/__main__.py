@@ -14,12 +14,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults import flows, processes, stores
+from tests.faults import clocks, edges, flows, processes, stores
 from tests.faults.scenario import Scenario
 from tests.faults.stage import Stage, staged
 from tests.faults.verdict import Check, Verdict
 
-SCENARIOS = (*processes.SCENARIOS, *stores.SCENARIOS, *flows.SCENARIOS)
+SCENARIOS = (*processes.SCENARIOS, *stores.SCENARIOS, *flows.SCENARIOS, *edges.SCENARIOS, *clocks.SCENARIOS)
 NAMES = tuple(one.name for one in SCENARIOS)
 #: A run that takes longer is a broken promise: every wait is bounded.
 LONGEST = 150.0

@@ -42,39 +42,41 @@ _EDGES = {
 async def provider_fails(stage: Stage) -> list[Check]:
     draw = random.Random(f"{stage.seed}:provider")
     shop = await open_shop(stage.fleet)
-    async with _provider(stage) as provider, stage.fleet.async_client(shop.token) as client:
+    async with provider_of(stage) as provider, stage.fleet.async_client(shop.token) as client:
         misdeeds = [*_MISDEEDS, *_MISDEEDS[: _SAGAS - len(_MISDEEDS)]]
         sagas = []
         for misdeed in misdeeds:
-            saga = await _begin(client, shop)
+            saga = await begin(client, shop)
             told = {**misdeed, "operation": draw.choice(_OPERATIONS), "payment": f"saga:{saga}"}
             (await provider.post("/v1/faults", json=told)).raise_for_status()
             sagas.append(saga)
-        return await _all_end(stage, shop, client, provider, sagas)
+        return await all_end(stage, shop, client, provider, sagas)
 
 
 async def saga_workers_die(stage: Stage) -> list[Check]:
     """At moments drawn from the seed, while the provider takes its time."""
     draw = random.Random(f"{stage.seed}:sagas")
     shop = await open_shop(stage.fleet)
-    async with _provider(stage) as provider, stage.fleet.async_client(shop.token) as client:
+    async with provider_of(stage) as provider, stage.fleet.async_client(shop.token) as client:
         slow = {"mode": "late", "seconds": 0.4, "times": 2 * _SAGAS}
         (await provider.post("/v1/faults", json=slow)).raise_for_status()
-        sagas = [await _begin(client, shop) for _ in range(_SAGAS)]
+        sagas = [await begin(client, shop) for _ in range(_SAGAS)]
         for _ in range(3):
             await asyncio.sleep(draw.uniform(0.3, 1.5))
             for queue in ("high", "default", "low"):
                 stage.kill(f"worker-{queue}")
             await stage.whole()
-        return await _all_end(stage, shop, client, provider, sagas)
+        return await all_end(stage, shop, client, provider, sagas)
 
 
-def _provider(stage: Stage) -> httpx.AsyncClient:
+def provider_of(stage: Stage) -> httpx.AsyncClient:
+    """A client of the sandbox, to tell it what to do wrong and to ask for its books."""
     port = stage.fleet.options.ports["payments"]
     return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10)
 
 
-async def _begin(client: httpx.AsyncClient, shop: Shop) -> str:
+async def begin(client: httpx.AsyncClient, shop: Shop) -> str:
+    """A new order's saga; its id."""
     line = {"product_id": shop.products[0], "quantity": "1"}
     order = await _post(client, "/v1/sales-orders", {"party_id": shop.customer, "lines": [line]})
     begun = await _post(client, "/v1/fulfilments", {"order_id": order["id"], "payment_source": "card_4242"})
@@ -87,7 +89,7 @@ async def _post(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> A
     return reply.json()
 
 
-async def _all_end(
+async def all_end(
     stage: Stage, shop: Shop, client: httpx.AsyncClient, provider: httpx.AsyncClient, sagas: list[str]
 ) -> list[Check]:
     """Waits for the sagas, and compares the books of the money with the provider's."""

@@ -37,19 +37,19 @@ async def reload_balancer(stage: Stage, trade: Trade) -> None:
     await asyncio.sleep(stage.seconds)
 
 
-async def _import_under_way(stage: Stage, trade: Trade) -> str:
+async def import_under_way(stage: Stage, trade: Trade) -> str:
     job = await start_import(stage.fleet, trade.shop)
     trade.imported = IMPORTED
     sql = "SELECT count(*) FROM jobs WHERE id = %s AND state = 'running' AND progress IS NOT NULL"
-    await until(lambda: _value(stage, sql, job) == 1, 60, "the import is under way")
+    await until(lambda: value(stage, sql, job) == 1, 60, "the import is under way")
     return job
 
 
-async def _once_done(stage: Stage, trade: Trade, job: str) -> None:
+async def once_done(stage: Stage, trade: Trade, job: str) -> None:
     """Waits for the import, and counts what it did."""
     try:
         took = await until(
-            lambda: _value(stage, "SELECT state FROM jobs WHERE id = %s", job) == "done", _DONE_WITHIN, "it is done"
+            lambda: value(stage, "SELECT state FROM jobs WHERE id = %s", job) == "done", _DONE_WITHIN, "it is done"
         )
     except TimeoutError:
         took = _DONE_WITHIN + 1
@@ -61,50 +61,48 @@ async def _once_done(stage: Stage, trade: Trade, job: str) -> None:
     trade.checks.append(Check("rows booked", str(len(booked)), str(IMPORTED), len(booked) == IMPORTED))
 
 
-def _value(stage: Stage, sql: str, *parameters: object) -> object:
+def value(stage: Stage, sql: str, *parameters: object) -> object:
     with stage.database() as session:
         [[found]] = session.execute(sql.encode(), parameters).fetchall()
     return found
 
 
 async def kill_worker(stage: Stage, trade: Trade) -> None:
-    job = await _import_under_way(stage, trade)
-    fence = _value(stage, "SELECT fence FROM jobs WHERE id = %s", job)
+    job = await import_under_way(stage, trade)
+    fence = value(stage, "SELECT fence FROM jobs WHERE id = %s", job)
     stage.kill("worker-low")
     taken = "SELECT fence > %s AND state <> 'queued' FROM jobs WHERE id = %s"
-    took = await until(lambda: _value(stage, taken, fence, job) is True, 60, "somebody has its job")
+    took = await until(lambda: value(stage, taken, fence, job) is True, 60, "somebody has its job")
     trade.checks.append(at_most("its job taken over after", took, _TAKEN_OVER_WITHIN))
     trade.healed = time.monotonic()
-    await _once_done(stage, trade, job)
+    await once_done(stage, trade, job)
 
 
 async def freeze_worker(stage: Stage, trade: Trade) -> None:
-    job = await _import_under_way(stage, trade)
+    job = await import_under_way(stage, trade)
     with stage.frozen("worker-low"):
         await asyncio.sleep(_PAST_LEASES)
     trade.healed = time.monotonic()
-    await _once_done(stage, trade, job)
+    await once_done(stage, trade, job)
 
 
-_LEADER = (
-    "SELECT split_part(holder, ':', 1) FROM leases WHERE name = 'coordinator' AND expires_at > clock_timestamp()"
-)
+LEADER = "SELECT split_part(holder, ':', 1) FROM leases WHERE name = 'coordinator' AND expires_at > clock_timestamp()"
 
 
 async def _led_by_another(stage: Stage, trade: Trade, former: str) -> None:
-    sql = f"SELECT coalesce(({_LEADER}), %s)"
-    took = await until(lambda: _value(stage, sql, former) != former, 60, "another leads")
+    sql = f"SELECT coalesce(({LEADER}), %s)"
+    took = await until(lambda: value(stage, sql, former) != former, 60, "another leads")
     trade.checks.append(at_most("another leads after", took, 10))
 
 
 async def kill_leader(stage: Stage, trade: Trade) -> None:
-    leader = str(_value(stage, _LEADER))
+    leader = str(value(stage, LEADER))
     stage.kill(leader)
     await _led_by_another(stage, trade, leader)
 
 
 async def freeze_leader(stage: Stage, trade: Trade) -> None:
-    leader = str(_value(stage, _LEADER))
+    leader = str(value(stage, LEADER))
     with stage.frozen(leader):
         await _led_by_another(stage, trade, leader)
         await asyncio.sleep(2)

@@ -30,12 +30,14 @@ SETTINGS = WITHOUT_LIMITS | {
     "ERP_WORKER_LEASE_RETRY": "0.5",
     "ERP_WORKER_SWEEP_AFTER": "5",
 }
-WARM, RECOVERY = 2.0, 3.0
+#: What is reached through a proxy: both Redis servers by the application, a standby by the pooler.
+PROXIED = ("redis-core", "redis-cache", "replica1")
+WARM, RECOVERY = 1.0, 2.0
 
 
 @dataclass(slots=True)
 class Stage:
-    """`proxies`: in front of the two Redis servers, by their names. `seconds`: how long a fault lasts."""
+    """`proxies`: by the names of the servers behind them. `seconds`: how long a fault lasts."""
 
     fleet: LocalFleet
     proxies: dict[str, Faulty]
@@ -110,6 +112,11 @@ class Trade:
         """Such tries since the fault began."""
         return sum(1 for at in self.history.troubles if at >= self.began)
 
+    def slowest_but_few(self, since: float, until: float) -> float:
+        """p95 of the seconds that writes asked in that time took; 0 when there were none."""
+        took = sorted(seconds for asked, seconds in self.history.answers if since <= asked <= until)
+        return took[int(len(took) * 0.95)] if took else 0.0
+
     def acknowledged(self, since: float, until: float) -> int:
         """Writes that were answered with 2xx in that time."""
         return sum(1 for deed in self.history.deeds if deed.done and since <= deed.answered_at <= until)
@@ -166,11 +173,10 @@ async def until(fact: Callable[[], bool], within: float, what: str) -> float:
 @contextlib.asynccontextmanager
 async def staged(seed: int, seconds: float) -> AsyncIterator[Stage]:
     """A fleet of its own with a proxy before each Redis, ended at the end."""
-    ports = {name: free_port() for name in VIA}
+    ports = {name: free_port() for name in PROXIED}
     via = {VIA[name]: str(port) for name, port in ports.items()}
     with local_fleet(SETTINGS | via) as fleet:
-        plan = fleet.plan
-        targets = {server.name: server.port for server in (plan.core, plan.cache)}
+        targets = {name: fleet.options.ports[name] for name in PROXIED}
         proxies = {name: await start_proxy(ports[name], target) for name, target in targets.items()}
         try:
             await asyncio.to_thread(fleet.up)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Sequence
 
 import psycopg
 
@@ -12,9 +13,12 @@ from tests.faults.verdict import Check, at_most, none_of
 
 #: How long a commit that was confirmed before a cut may take to reach its caller.
 _ON_ITS_WAY = 1.0
-#: PgBouncer tries again a second after it was refused, and each of its new connections prepares every statement.
-_RECONNECTED = 5.0
+#: A write's p95 while something beside the primary is slow or away, in milliseconds.
+_SLOW = 500
+#: PgBouncer tries again a fifth of a second after it was refused; its first new connection prepares every statement.
+_RECONNECTED = 2.0
 _STANDBYS = ("replica1", "replica2")
+_REDIS = ("redis-core", "redis-cache")
 
 
 async def kill_pooler(stage: Stage, trade: Trade) -> None:
@@ -28,7 +32,7 @@ async def kill_primary(stage: Stage, trade: Trade) -> None:
     stage.kill("primary")
     recovery = await until(lambda: stage.pid("primary") != before and _accepts(stage), 60, "the primary recovers")
     trade.healed = time.monotonic()
-    await asyncio.sleep(4)
+    await asyncio.sleep(3)
     trade.checks.append(at_most("errors after the recovery for", _felt_after(trade), _RECONNECTED))
     trade.checks.append(Check("recovered after", f"{recovery:.1f} s", "any", True))
 
@@ -129,38 +133,53 @@ async def flush_redis(stage: Stage, trade: Trade) -> None:
 
 
 async def kill_redis(stage: Stage, trade: Trade) -> None:
-    names = ("redis-core", "redis-cache")
-    before = {name: stage.pid(name) for name in names}
-    for name in names:
+    before = {name: stage.pid(name) for name in _REDIS}
+    for name in _REDIS:
         stage.kill(name)
-    for name in names:
+    for name in _REDIS:
         await stage.restarted(name, before[name])
 
 
-async def _with_redis(stage: Stage, trade: Trade, order: str, seconds: float = 0.0) -> None:
+async def _meanwhile(stage: Stage, trade: Trade, behind: Sequence[str], order: str, seconds: float = 0.0) -> None:
     """The proxies do as told for as long as a fault lasts; how much trade went on meanwhile is noted."""
-    for proxy in stage.proxies.values():
-        await proxy.obey(order, seconds)
+    for name in behind:
+        await stage.proxies[name].obey(order, seconds)
     try:
         since = time.monotonic()
         await asyncio.sleep(stage.seconds)
         done = trade.acknowledged(since, time.monotonic())
     finally:
-        for proxy in stage.proxies.values():
-            await proxy.obey("pass")
+        for name in behind:
+            await stage.proxies[name].obey("pass")
+    trade.healed = time.monotonic()
     trade.checks.append(Check("acknowledged meanwhile", str(done), "> 0", done > 0))
+    usual, slow = trade.slowest_but_few(0, since), trade.slowest_but_few(since, trade.healed)
+    trade.checks.append(at_most(f"p95 of a write ({usual * 1000:.0f} ms before)", slow * 1000, _SLOW, "ms"))
 
 
 async def stop_redis(stage: Stage, trade: Trade) -> None:
-    await _with_redis(stage, trade, "refuse")
+    await _meanwhile(stage, trade, _REDIS, "refuse")
 
 
 async def slow_redis(stage: Stage, trade: Trade) -> None:
-    await _with_redis(stage, trade, "delay", 0.2)
+    await _meanwhile(stage, trade, _REDIS, "delay", 0.2)
+
+
+async def slower_redis(stage: Stage, trade: Trade) -> None:
+    await _meanwhile(stage, trade, _REDIS, "delay", 0.06)
 
 
 async def swallow_redis(stage: Stage, trade: Trade) -> None:
-    await _with_redis(stage, trade, "hole")
+    await _meanwhile(stage, trade, _REDIS, "hole")
+
+
+async def cut_off_standby(stage: Stage, trade: Trade) -> None:
+    """It still receives from the primary; what the application sends it disappears."""
+    await _meanwhile(stage, trade, ["replica1"], "hole")
+
+
+async def refuse_standby(stage: Stage, trade: Trade) -> None:
+    await _meanwhile(stage, trade, ["replica1"], "refuse")
 
 
 SLOWER = "slower, never wrong: trade goes on"
@@ -171,7 +190,7 @@ SCENARIOS = (
     ),
     under_trade(
         "primary-killed", "kill -9 of the primary, restarted in place",
-        "acknowledged writes survive; errors end 5 s after its recovery", kill_primary,
+        "acknowledged writes survive; errors end 2 s after its recovery", kill_primary,
     ),
     under_trade(
         "primary-frozen", "SIGSTOP of the primary", "no write is called done meanwhile; nothing done twice after it",
@@ -194,5 +213,17 @@ SCENARIOS = (
     under_trade("redis-killed", "kill -9 of both Redis servers", SLOWER, kill_redis),
     under_trade("redis-stopped", "both Redis servers refuse connections", SLOWER, stop_redis),
     under_trade("redis-slow", "both Redis servers answer 200 ms late", SLOWER, slow_redis),
+    under_trade(
+        "redis-60ms", "both Redis servers answer 60 ms late", "p95 of a write within 500 ms, nothing fails",
+        slower_redis, window=lambda seconds: 0.0,
+    ),
     under_trade("redis-black-hole", "both Redis servers swallow what they are sent", SLOWER, swallow_redis),
+    under_trade(
+        "standby-cut-off", "the pooler's connections to one standby lead nowhere", "unseen: reads go elsewhere",
+        cut_off_standby, window=lambda seconds: 0.0,
+    ),
+    under_trade(
+        "standby-refused", "one standby refuses the pooler's connections", "unseen: reads go elsewhere",
+        refuse_standby, window=lambda seconds: 0.0,
+    ),
 )  # fmt: skip

@@ -74,6 +74,10 @@ class History:
         self.deeds: list[Deed] = []
         #: When a try got a 5xx, or no answer though its caller waited for one; monotonic seconds.
         self.troubles: list[float] = []
+        #: What each of them was: the problem's code, or how else the try ended.
+        self.symptoms: list[str] = []
+        #: When each write was asked, and how many seconds its answer took; those without an answer are not here.
+        self.answers: list[tuple[float, float]] = []
         #: What a caller did not find as it had just written it.
         self.stale: list[str] = []
         self._run = run
@@ -172,10 +176,14 @@ class Trader:
 
     async def _try(self, deed: Deed) -> None:
         hang_up = self._draw.uniform(0.001, _STAYS) if self._draw.random() < _HANGS_UP else 0.0
+        asked = time.monotonic()
         reply = await self._wire.ask("POST", deed.path, deed.body, key_of(deed), hang_up=hang_up)
+        if reply is not None:
+            self._history.answers.append((asked, time.monotonic() - asked))
         deed.tries.append(None if reply is None else reply.status)
         if (reply is None and not hang_up) or (reply is not None and reply.status >= 500):
             self._history.troubles.append(time.monotonic())
+            self._history.symptoms.append(symptom_of(reply))
         if reply is not None and is_final(reply):
             deed.answer, deed.answered_at = reply.body, time.monotonic()
         else:
@@ -185,6 +193,16 @@ class Trader:
 def key_of(deed: Deed) -> str:
     """The same for every try."""
     return f"key-of-{deed.mark}"
+
+
+def symptom_of(reply: Reply | None) -> str:
+    """The problem's code; nginx's own answers have none."""
+    if reply is None:
+        return "no answer"
+    with contextlib.suppress(msgspec.DecodeError):
+        told = msgspec.json.decode(reply.body)
+        return f"{reply.status} {told.get('code', '')}" if isinstance(told, dict) else str(reply.status)
+    return str(reply.status)
 
 
 def is_final(reply: Reply) -> bool:

@@ -22,9 +22,9 @@ class Reply(NamedTuple):
 
 
 class Wire:
-    """Requests of one caller, one at a time; connected anew after it broke."""
+    """Requests of one caller, one at a time; connected anew after it broke. Without `trust`: no TLS."""
 
-    def __init__(self, port: int, trust: ssl.SSLContext, token: str) -> None:
+    def __init__(self, port: int, trust: ssl.SSLContext | None, token: str) -> None:
         self._port = port
         self._trust = trust
         self._token = token
@@ -50,7 +50,7 @@ class Wire:
     async def _exchange(self, raw: bytes) -> Reply:
         if self._streams is None:
             self._streams = await asyncio.open_connection(
-                "127.0.0.1", self._port, ssl=self._trust, server_hostname="localhost"
+                "127.0.0.1", self._port, ssl=self._trust, server_hostname="localhost" if self._trust else None
             )
         reader, writer = self._streams
         writer.write(raw)
