@@ -9,9 +9,9 @@ FLOOR = 4
 #: Seconds of work that may wait: whoever's turn comes next waits behind it.
 _HORIZON = 0.5
 #: Seconds over which it is measured how fast the workers take jobs.
-_MEASURED = 1.0
-#: Messages those half seconds of work are in at least, so that there is one for each of several processes.
-_APART = 32
+_MEASURED = 0.5
+#: Messages a window is in at least, so that there is one for each of several processes.
+_APART = 16
 
 
 class Window:
@@ -24,21 +24,25 @@ class Window:
     def __init__(self, most: int, bundle: int = 1) -> None:
         self._most = most
         self._bundle = bundle
-        #: Jobs of one tenant that may share a message now: several only where they have shown to be short.
-        self.together = 1
         self._size = min(FLOOR, most)
         self._filled = False
         #: When, and how many jobs had been taken by then.
         self._taken: deque[tuple[float, int]] = deque()
 
+    @property
+    def together(self) -> int:
+        """Jobs of one tenant that may share a message now: several only where workers have shown to take many."""
+        return max(1, min(self._size // _APART, self._bundle))
+
     def room(self, waiting: int, taken: int, now: float) -> int:
         """How many jobs may be added to those `waiting`. `taken`: by workers since ever; `now` in seconds."""
         pace = self._pace(taken, now)
-        self.together = max(1, min(int(pace * _HORIZON) // _APART, self._bundle))
         if waiting == 0 and self._filled:
             self._size = min(self._size * 2, self._most)
         elif waiting > 0 or not self._filled:
-            self._size = max(min(FLOOR, self._most), min(math.ceil(pace * _HORIZON), self._most))
+            # Not at once: while a burst begins, the pace of the last moments is still that of the silence before.
+            needed = max(math.ceil(pace * _HORIZON), self._size * 3 // 4, FLOOR)
+            self._size = min(needed, self._most)
         self._filled = False
         return max(0, self._size - waiting)
 
