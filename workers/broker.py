@@ -23,13 +23,21 @@ QUEUES = {"high": 0, "default": 50, "low": 100}
 
 
 class Level(NamedTuple):
-    """Messages of a queue: that no worker has fetched, and fetched since Redis counts."""
+    """Jobs of a queue: in messages that no worker has fetched, and in those fetched since Redis counts."""
 
     waiting: int
     taken: int
 
 
-RunJob = Callable[[UUID, UUID, str], Coroutine[Any, Any, None]]
+class Bundle(NamedTuple):
+    """Jobs of one tenant that go to a worker as one message."""
+
+    queue: str
+    tenant_id: UUID
+    ids: Sequence[UUID]
+
+
+RunJobs = Callable[[UUID, Sequence[UUID], str], Coroutine[Any, Any, None]]
 
 
 class JobBroker(RedisBroker):
@@ -65,31 +73,32 @@ class JobBroker(RedisBroker):
         inner = super().consume(queue_name, prefetch, timeout=0)
         return WaitingConsumer(inner, self.client, f"{self.namespace}:{queue_name}", timeout / 1000, self.taking)
 
-    def send(self, tickets: Iterable[tuple[str, UUID, UUID]], database: str = MAIN) -> None:
-        """Messages for each (queue, tenant id, job id), in order, of jobs whose rows are in `database`.
+    def send(self, bundles: Iterable[Bundle], database: str = MAIN) -> None:
+        """A message for each, in order, of jobs whose rows are in `database`.
 
         Errors: redis.exceptions.RedisError.
         """
         pipe = self.client.pipeline(transaction=True)
         sent: Counter[str] = Counter()
-        for queue, tenant_id, job_id in tickets:
-            self._put(pipe, job_message(queue, tenant_id, job_id, database))
-            sent[queue] += 1
-        for queue, messages in sent.items():
-            pipe.incrby(f"{self.namespace}:{queue}.sent", messages)
+        for bundle in bundles:
+            self._put(pipe, job_message(bundle, database))
+            sent[bundle.queue] += len(bundle.ids)
+        for queue, count in sent.items():
+            pipe.incrby(f"{self.namespace}:{queue}.sent", count)
         pipe.execute()
 
     def levels(self) -> dict[str, Level]:
         """Of every queue. Errors: redis.exceptions.RedisError."""
         pipe = self.client.pipeline(transaction=True)
         for queue in QUEUES:
-            pipe.llen(f"{self.namespace}:{queue}")
+            pipe.lrange(f"{self.namespace}:{queue}", 0, -1)
             pipe.get(f"{self.namespace}:{queue}.sent")
         answers = pipe.execute()
-        return {
-            queue: Level(waiting, int(sent or 0) - waiting)
-            for queue, waiting, sent in zip(QUEUES, answers[::2], answers[1::2], strict=True)
-        }
+        levels = {}
+        for queue, messages, sent in zip(QUEUES, answers[::2], answers[1::2], strict=True):
+            waiting = sum(jobs_in(message) for message in messages)
+            levels[queue] = Level(waiting, int(sent or 0) - waiting)
+        return levels
 
     def _put(self, pipe: Any, message: Message[Any]) -> None:
         # What Dramatiq's own "enqueue" command does, without a round trip and a heartbeat for each message.
@@ -98,24 +107,31 @@ class JobBroker(RedisBroker):
         pipe.rpush(key, message.options["redis_message_id"])
 
 
-def job_message(queue: str, tenant_id: UUID, job_id: UUID, database: str = MAIN) -> Message[Any]:
-    """Only ids and the row's database travel: what the job is, its trace and its attempts are in its row."""
-    named = (str(tenant_id), str(job_id), *(() if database == MAIN else (database,)))
-    message: Message[Any] = Message(queue, actor_name(queue), named, {}, {})
-    # Dramatiq keeps a message under an id of its own, because one message may be enqueued several times.
-    return message.copy(options={"redis_message_id": message.message_id})
+def job_message(bundle: Bundle, database: str = MAIN) -> Message[Any]:
+    """Only ids and the rows' database travel: what a job is, its trace and its attempts are in its row."""
+    named = (str(bundle.tenant_id), [str(id_) for id_ in bundle.ids], *(() if database == MAIN else (database,)))
+    message: Message[Any] = Message(bundle.queue, actor_name(bundle.queue), named, {}, {})
+    # Dramatiq keeps a message under an id of its own, because one message may be enqueued several times. In front:
+    # how many jobs it stands for, so that whoever sees the list of a queue knows how long it is.
+    return message.copy(options={"redis_message_id": f"{len(bundle.ids)}:{message.message_id}"})
+
+
+def jobs_in(redis_message_id: bytes) -> int:
+    """How many jobs a message stands for, from its place in the list of its queue."""
+    count, colon, _ = redis_message_id.partition(b":")
+    return int(count) if colon else 1
 
 
 def actor_name(queue: str) -> str:
     return f"run_{queue}_job"
 
 
-def declare_actors(broker: JobBroker, run: RunJob) -> None:
+def declare_actors(broker: JobBroker, run: RunJobs) -> None:
     """One actor a queue, all of them doing the same."""
 
-    async def run_job(tenant_id: str, job_id: str, database: str = MAIN) -> None:
-        await run(UUID(tenant_id), UUID(job_id), database)
+    async def run_jobs(tenant_id: str, job_ids: list[str], database: str = MAIN) -> None:
+        await run(UUID(tenant_id), [UUID(job_id) for job_id in job_ids], database)
 
     for queue, priority in QUEUES.items():
         declare = dramatiq.actor(actor_name=actor_name(queue), queue_name=queue, priority=priority, broker=broker)
-        declare(run_job)
+        declare(run_jobs)

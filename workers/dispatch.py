@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 from uuid import UUID
 
@@ -11,9 +11,9 @@ from db.two_phase import MAIN
 from fleet.logging import get_logger
 from fleet.metrics import jobs_total
 from tenancy.platform import PlatformDatabase, PlatformSession
-from workers.broker import QUEUES, JobBroker
+from workers.broker import QUEUES, Bundle, JobBroker
 from workers.caps import RunningCaps
-from workers.feed_repository import ENQUEUE
+from workers.feed_repository import ENQUEUE, Fed
 from workers.relay import Hold, anybody
 from workers.repository import FORGET_ENQUEUED, RESCUE, Rescued, Ticket
 from workers.settings import WorkerSettings
@@ -56,7 +56,7 @@ class Dispatcher:
         self._broker = broker
         self._settings = settings
         self._caps = RunningCaps()
-        self._windows = {queue: Window(settings.queue_window) for queue in QUEUES}
+        self._windows = {queue: Window(settings.queue_window, settings.queue_bundle) for queue in QUEUES}
         #: Queue -> the tenant at which the next turn begins, where there are more than one turn looks at.
         self._afters = dict.fromkeys(QUEUES, _FIRST)
 
@@ -81,17 +81,19 @@ class Dispatcher:
                 afters=[self._afters[queue] for queue in room], lanes=_LANES, **self._caps.own(),
             )
         )  # fmt: skip
-        tickets = [Ticket(one.queue, one.tenant_id, one.id) for one in fed if one.id is not None]
-        if tickets:
+        bundles = bundled(fed, {queue: window.together for queue, window in self._windows.items()})
+        sent: Counter[str] = Counter()
+        for bundle in bundles:
+            sent[bundle.queue] += len(bundle.ids)
+        if bundles:
             await self._hold(session)
             # Before the commit: a message without a mark is a duplicate, a mark without one a delay.
-            await asyncio.to_thread(self._broker.send, tickets, self._database)
-        sent = Counter(ticket.queue for ticket in tickets)
+            await asyncio.to_thread(self._broker.send, bundles, self._database)
         unseen = {one.queue: one.tenant_id for one in fed if one.id is None}
         for queue, free in room.items():
             self._windows[queue].sent(sent[queue], free)
             self._afters[queue] = unseen.get(queue, _FIRST)
-        return bool(tickets or unseen)
+        return bool(bundles or unseen)
 
     async def sweep(self) -> int:
         """Forget messages that must be lost, take jobs from workers that are gone; how many of both."""
@@ -120,3 +122,21 @@ class Dispatcher:
         """Milliseconds a message may have been under way before it counts as lost."""
         factor = _BUSY_FACTOR if waiting else 1
         return int(self._settings.sweep_after * factor * 1000)
+
+
+def bundled(fed: Iterable[Fed], most: Mapping[str, int]) -> list[Bundle]:
+    """The jobs as messages: up to `most` of a queue's tenant in one, at the place of the first of them."""
+    bundles: list[Bundle] = []
+    open_: dict[tuple[str, UUID], list[UUID]] = {}
+    for one in fed:
+        if one.id is None:
+            continue
+        ids = open_.get((one.queue, one.tenant_id))
+        if ids is not None and not one.alone and len(ids) < most[one.queue]:
+            ids.append(one.id)
+            continue
+        ids = [one.id]
+        bundles.append(Bundle(one.queue, one.tenant_id, ids))
+        if not one.alone:
+            open_[one.queue, one.tenant_id] = ids
+    return bundles

@@ -18,6 +18,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     cast,
+    false,
     func,
     literal_column,
     null,
@@ -43,11 +44,15 @@ _HIGHEST_PRIORITY: ColumnElement[Any] = literal_column("2147483647")
 
 
 class Fed(NamedTuple):
-    """A job that gets a message; without an id: the last lane looked at, because there were more."""
+    """A job that gets a message; without an id: the last lane looked at, because there were more.
+
+    `alone`: it may be long, or has not come through with others; it shares its message with nobody.
+    """
 
     queue: str
     tenant_id: UUID
     id: UUID | None
+    alone: bool
 
 
 _room = rows_of(queues=Text, at_mosts=Integer, caps=Integer, afters=Uuid)
@@ -103,7 +108,10 @@ _ready = (
 _share = func.greatest(literal_column("1"), literal_column(str(_LOOKED_AT), Integer) // _ready.c.beside)
 #: Compared column by column: the end of a range of rows is only seen at the end of the queue.
 _waiting = (
-    select(jobs.c.id, literal_column("jobs.ctid").label("place"), jobs.c.run_at)
+    select(
+        jobs.c.id, literal_column("jobs.ctid").label("place"), jobs.c.run_at,
+        or_(jobs.c.operation, jobs.c.attempts > literal_column("0")).label("alone"),
+    )
     .where(
         TO_ENQUEUE, QUEUED, jobs.c.queue == _ready.c.queue, jobs.c.tenant_id == _ready.c.tenant_id,
         jobs.c.priority == _ready.c.priority, jobs.c.run_at <= NOW,
@@ -115,6 +123,7 @@ _waiting = (
 _due = (
     select(
         _ready.c.queue, _ready.c.tenant_id, _ready.c.priority, _waiting.c.id, _waiting.c.place, _waiting.c.run_at,
+        _waiting.c.alone,
         func.row_number()
         .over(partition_by=(_ready.c.queue, _ready.c.tenant_id), order_by=(_ready.c.priority, _waiting.c.run_at))
         .label("number"),
@@ -128,7 +137,7 @@ _cap = func.coalesce(_own_caps.c.own_caps, _room.c.caps)
 #: comes with its first job stands before everybody who has one already.
 _in_turn = (
     select(
-        _due.c.queue, _due.c.tenant_id, _due.c.id, _due.c.place, _room.c.at_mosts,
+        _due.c.queue, _due.c.tenant_id, _due.c.id, _due.c.place, _due.c.alone, _room.c.at_mosts,
         func.row_number()
         .over(
             partition_by=_due.c.queue,
@@ -158,16 +167,16 @@ _tickets = (
 )
 _marked = update(jobs).where(places(_tickets)).values(enqueued_at=NOW).returning(jobs.c.id).cte("marked")
 _fed = union_all(
-    select(_chosen.c.queue, _chosen.c.tenant_id, _chosen.c.id, _chosen.c.turn).where(
+    select(_chosen.c.queue, _chosen.c.tenant_id, _chosen.c.id, _chosen.c.alone, _chosen.c.turn).where(
         _chosen.c.place == func.any(func.array(select(_tickets.c.place).scalar_subquery()))
     ),
-    select(_lanes.c.queue, _lanes.c.tenant_id, cast(null(), Uuid), cast(literal_column("0"), BigInteger)).where(
-        _lanes.c.number == cast(bindparam("lanes"), Integer)
-    ),
+    select(
+        _lanes.c.queue, _lanes.c.tenant_id, cast(null(), Uuid), false(), cast(literal_column("0"), BigInteger)
+    ).where(_lanes.c.number == cast(bindparam("lanes"), Integer)),
 ).subquery("fed")
 #: Marks the jobs that get a message, in all queues at once, as many as each has room for.
 #: `caps`: what each tenant may have under way in a queue, 0 for any number; `own_caps` hides it for some tenants.
 #: `lanes`: looked at per queue, from the one after the tenant `afters` on.
 ENQUEUE: Statement[Fed] = Statement(
-    select(_fed.c.queue, _fed.c.tenant_id, _fed.c.id).order_by(_fed.c.turn).add_cte(_marked), Fed
+    select(_fed.c.queue, _fed.c.tenant_id, _fed.c.id, _fed.c.alone).order_by(_fed.c.turn).add_cte(_marked), Fed
 )

@@ -69,7 +69,8 @@ class Heart:
             attempt.stop("handed_back")
 
     async def _beat(self) -> None:
-        asked, begun = dict(self._attempts), time.monotonic()
+        # In one order, as their ends are written: nobody waits in a circle.
+        asked, begun = dict(sorted(self._attempts.items(), key=lambda item: item[0])), time.monotonic()
         try:
             [rows] = await self._platform.ask(
                 RENEW(

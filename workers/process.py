@@ -25,7 +25,7 @@ def start_worker(kinds: Mapping[str, JobKind]) -> JobBroker:
     configure_logging(settings.log_level, instance=settings.instance, role=settings.role)
     room = EngineRoom(settings, worker_settings, kinds)
     broker = JobBroker(settings.redis_queue_url, worker_settings, [AsyncIO(), room])
-    declare_actors(broker, room.run_job)
+    declare_actors(broker, room.run_jobs)
     dramatiq.set_broker(broker)
     return broker
 

@@ -29,6 +29,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from db.statement import Statement, any_of, rows_of
 from erp.jobs.models import jobs
@@ -107,32 +108,41 @@ def _claimed(*columns: Any) -> tuple[Claim, TenantRow]:
 
 _waits = and_(QUEUED, jobs.c.run_at <= NOW)
 _known = jobs.c.kind == any_of("kinds", Text)
-_claim = (
-    update(jobs)
-    .where(
-        *_this_job,
-        tenants.c.tenant_id == jobs.c.tenant_id,
-        jobs.c.attempts < jobs.c.max_attempts,
-        _known,
-        or_(_waits, and_(RUNNING, jobs.c.lease_until < NOW)),
-    )
-    .values(
-        state="running", attempts=jobs.c.attempts + 1, fence=jobs.c.fence + 1, lease_until=_lease_end,
-        # Set already, unless the message came after it was given up as lost: RESCUE looks at enqueued jobs only.
-        enqueued_at=func.coalesce(jobs.c.enqueued_at, NOW), started_at=NOW, version=_one_more,
-    )
-    .returning(
-        jobs.c.tenant_id, jobs.c.id, jobs.c.queue, jobs.c.kind, jobs.c.payload, jobs.c.attempts,
-        jobs.c.max_attempts, jobs.c.fence, jobs.c.unique_key, jobs.c.correlation_id, jobs.c.causation_id,
-        jobs.c.traceparent, (NOW - jobs.c.run_at).label("waited"),
-        tenants.c.tenant_id.label("of_tenant"), tenants.c.slug, tenants.c.name, tenants.c.state,
-        tenants.c.base_currency, tenants.c.country, tenants.c.time_zone, tenants.c.settings,
-        tenants.c.database,
-    )
-)  # fmt: skip
+
+
+def _claim_of(named: tuple[ColumnElement[bool], ...]) -> ReturningUpdate[Any]:
+    return (
+        update(jobs)
+        .where(
+            *named,
+            tenants.c.tenant_id == jobs.c.tenant_id,
+            jobs.c.attempts < jobs.c.max_attempts,
+            _known,
+            or_(_waits, and_(RUNNING, jobs.c.lease_until < NOW)),
+        )
+        .values(
+            state="running", attempts=jobs.c.attempts + 1, fence=jobs.c.fence + 1, lease_until=_lease_end,
+            # Set already, unless the message came after it was given up as lost: RESCUE looks at enqueued jobs only.
+            enqueued_at=func.coalesce(jobs.c.enqueued_at, NOW), started_at=NOW, version=_one_more,
+        )
+        .returning(
+            jobs.c.tenant_id, jobs.c.id, jobs.c.queue, jobs.c.kind, jobs.c.payload, jobs.c.attempts,
+            jobs.c.max_attempts, jobs.c.fence, jobs.c.unique_key, jobs.c.correlation_id, jobs.c.causation_id,
+            jobs.c.traceparent, (NOW - jobs.c.run_at).label("waited"),
+            tenants.c.tenant_id.label("of_tenant"), tenants.c.slug, tenants.c.name, tenants.c.state,
+            tenants.c.base_currency, tenants.c.country, tenants.c.time_zone, tenants.c.settings,
+            tenants.c.database,
+        )
+    )  # fmt: skip
+
+
 #: The attempt is counted and the fence raised before the work, so that a job that kills its worker stops too.
 #: Kinds this build does not know are left to a newer one.
-CLAIM: Statement[tuple[Claim, TenantRow]] = Statement(_claim, _claimed)
+CLAIM: Statement[tuple[Claim, TenantRow]] = Statement(_claim_of(_this_job), _claimed)
+#: Several jobs of a tenant without caps, in the order of the primary key: two that want the same wait in no circle.
+CLAIM_TOGETHER: Statement[tuple[Claim, TenantRow]] = Statement(
+    _claim_of((_this_job[0], jobs.c.id == any_of("job_ids", Uuid))), _claimed
+)
 
 #: One claim of a capped tenant after the other, in a statement of its own: the next one counts what it committed.
 TAKE_TURN = Statement(
@@ -159,7 +169,7 @@ _running = (
 )  # fmt: skip
 #: `caps` of those `queues` where the tenant has one.
 CLAIM_BELOW_CAP: Statement[tuple[Claim, TenantRow]] = Statement(
-    _claim.where(_running < func.coalesce(_cap, literal_column("2147483647"))), _claimed
+    _claim_of(_this_job).where(_running < func.coalesce(_cap, literal_column("2147483647"))), _claimed
 )
 #: After a claim in vain: back to those that get a message when there is room.
 PUT_BACK = Statement(
@@ -182,14 +192,19 @@ RENEW = Statement(
     .returning(jobs.c.tenant_id, jobs.c.id, jobs.c.fence, jobs.c.cancel_requested_at.is_not(None))
 )  # fmt: skip
 
+_ended = rows_of(tenants=Uuid, job_ids=Uuid, fences=BigInteger, outcomes=JSONB)
+#: Many that are done; each behind its own fence: what does not come back was another's.
 FINISH = Statement(
     update(jobs)
-    .where(*_still_mine)
+    .where(
+        jobs.c.tenant_id == _ended.c.tenants, jobs.c.id == _ended.c.job_ids, jobs.c.fence == _ended.c.fences,
+        RUNNING,
+    )
     .values(
-        state="done", result=bindparam("outcome", type_=JSONB), lease_until=null(), finished_at=NOW,
+        state="done", result=_ended.c.outcomes, lease_until=null(), finished_at=NOW,
         error_code=null(), error_detail=null(), traceback=null(), version=_one_more,
     )
-    .returning(jobs.c.id)
+    .returning(jobs.c.tenant_id, jobs.c.id, jobs.c.fence)
 )  # fmt: skip
 
 #: It was asked to stop and did so.

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 from uuid import UUID
@@ -80,12 +80,12 @@ class EngineRoom(Middleware):
 
     # -- on the loop ------------------------------------------------------------------------------
 
-    async def run_job(self, tenant_id: UUID, job_id: UUID, database: str = MAIN) -> None:
+    async def run_jobs(self, tenant_id: UUID, job_ids: Sequence[UUID], database: str = MAIN) -> None:
         """The actors' work. Waits until the databases are there. The row of an unknown one waits for a worker
         that knows it."""
         await self._opened.wait()
         if (runner := self._runners.get(database)) is not None:
-            await runner.run(tenant_id, job_id)
+            await runner.run(tenant_id, *job_ids)
 
     async def _begin(self) -> None:
         build_info.at(VERSION, self._settings.role).set(1)

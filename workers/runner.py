@@ -4,17 +4,17 @@ import asyncio
 import random
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from db.errors import DomainError
-from db.statement import Bound, Statement
+from db.statement import Bound
 from fleet.logging import get_logger
 from fleet.metrics import (
     job_duration_seconds,
@@ -33,12 +33,14 @@ from tenancy.metering import Metering
 from tenancy.platform import PlatformDatabase
 from workers.caps import RunningCaps
 from workers.context import Fenced, GiveUp, JobContext
+from workers.gathering import Gathering
 from workers.heart import Attempt, Heart
 from workers.kinds import JobKind
 from workers.operation import Cancelled
 from workers.repository import (
     CLAIM,
     CLAIM_BELOW_CAP,
+    CLAIM_TOGETHER,
     FAIL,
     FINISH,
     HAND_BACK,
@@ -59,6 +61,20 @@ _DETAIL = 1_000
 _SUSPENDED_REST = timedelta(minutes=10)
 #: Seconds to keep trying to record an end; after that the lease's expiry does it.
 _RECORD_PATIENCE = 10.0
+
+
+_OUTAGES = (psycopg.OperationalError, DomainError, OSError, TimeoutError)
+
+T = TypeVar("T")
+
+
+class End(NamedTuple):
+    """A job that is done, under the fence it was claimed with."""
+
+    tenant_id: UUID
+    id: UUID
+    fence: int
+    outcome: Jsonb | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +106,27 @@ class Runner:
         self._kinds = kinds
         self._settings = settings
         self._caps = RunningCaps()
+        self._ends = Gathering(self._finish_together)
 
-    async def run(self, tenant_id: UUID, job_id: UUID) -> None:
-        """One attempt, when the job wants one now; else nothing. Never raises because the job failed."""
-        claimed = await self._claim(tenant_id, job_id)
-        if not claimed:
+    async def run(self, tenant_id: UUID, *job_ids: UUID) -> None:
+        """One attempt of each that wants one now, side by side. Never raises because a job failed.
+
+        What is claimed begins at once: nothing is held, or loses an attempt with its worker, that has not begun.
+        """
+        if len(job_ids) == 1:
+            await self._run_one(tenant_id, job_ids[0])
             return
-        claim, tenant = claimed[0]
+        claimed = None if self._caps.of_tenant(tenant_id) else await self._claim_together(tenant_id, job_ids)
+        if claimed is None:
+            await side_by_side([self._run_one(tenant_id, job_id) for job_id in job_ids])
+        else:
+            await side_by_side([self._begin(claim, tenant) for claim, tenant in claimed])
+
+    async def _run_one(self, tenant_id: UUID, job_id: UUID) -> None:
+        for claim, tenant in await self._claim(tenant_id, job_id):
+            await self._begin(claim, tenant)
+
+    async def _begin(self, claim: Claim, tenant: TenantRow) -> None:
         with (
             scoped(
                 tenant=str(claim.tenant_id), principal="system", correlation_id=claim.correlation_id or str(claim.id),
@@ -124,6 +154,19 @@ class Runner:
         _, claimed, put_back = await self._patiently(TAKE_TURN(tenant=tenant_id), claim, PUT_BACK(**job))
         for (queue,) in put_back:
             jobs_put_back_total.at(queue).inc()
+        return claimed
+
+    async def _claim_together(
+        self, tenant_id: UUID, job_ids: Sequence[UUID]
+    ) -> Sequence[tuple[Claim, TenantRow]] | None:
+        """None when it cannot be done: then one by one, so that a locked row keeps nobody else waiting."""
+        lease = timedelta(seconds=self._settings.job_lease)
+        try:
+            [claimed] = await self._platform.ask(
+                CLAIM_TOGETHER(tenant=tenant_id, job_ids=sorted(job_ids), kinds=list(self._kinds), lease=lease)
+            )
+        except _OUTAGES:
+            return None
         return claimed
 
     async def _attempt(self, claim: Claim, row: TenantRow) -> None:
@@ -174,17 +217,28 @@ class Runner:
         return await self._fail(claim, failure_of(error))
 
     async def _finish(self, claim: Claim, result: Mapping[str, Any] | None) -> str:
-        return "done" if await self._end(FINISH, claim, result) else "fenced"
+        end = End(claim.tenant_id, claim.id, claim.fence, None if result is None else Jsonb(dict(result)))
+        return "done" if await self._patient(lambda: self._ends.ask(end), otherwise=False) else "fenced"
+
+    async def _finish_together(self, ends: Sequence[End]) -> list[bool]:
+        """Of each, whether it was still this worker's to end."""
+        # In one order, as the heart renews them: nobody waits in a circle.
+        due = sorted(ends, key=lambda end: end[:2])
+        [ended] = await self._platform.ask(
+            FINISH(
+                tenants=[end.tenant_id for end in due], job_ids=[end.id for end in due],
+                fences=[end.fence for end in due], outcomes=[end.outcome for end in due],
+            )
+        )  # fmt: skip
+        found = set(ended)
+        return [end[:3] in found for end in ends]
 
     async def _stop(self, claim: Claim, result: Mapping[str, Any] | None) -> str:
-        return "cancelled" if await self._end(STOP, claim, result) else "fenced"
-
-    async def _end(self, statement: Statement[Any], claim: Claim, result: Mapping[str, Any] | None) -> bool:
         outcome = None if result is None else Jsonb(dict(result))
         [ended] = await self._patiently(
-            statement(tenant=claim.tenant_id, job_id=claim.id, fence=claim.fence, outcome=outcome)
+            STOP(tenant=claim.tenant_id, job_id=claim.id, fence=claim.fence, outcome=outcome)
         )
-        return bool(ended)
+        return "cancelled" if ended else "fenced"
 
     async def _fail(self, claim: Claim, failure: Failure) -> str:
         backoff = full_jitter(claim.attempts, self._settings.job_backoff, self._settings.job_backoff_cap)
@@ -206,18 +260,36 @@ class Runner:
 
     async def _patiently(self, *statements: Bound[Any]) -> tuple[list[Any], ...]:
         """Their rows; again while the database is away, none when it stays away. All of it may be repeated."""
+        return await self._patient(lambda: self._platform.ask(*statements), otherwise=tuple([] for _ in statements))
+
+    async def _patient(self, ask: Callable[[], Awaitable[T]], *, otherwise: T) -> T:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _RECORD_PATIENCE
         for attempt in range(1, 100):
             try:
-                return await self._platform.ask(*statements)
-            except (psycopg.OperationalError, DomainError, OSError, TimeoutError) as error:
+                return await ask()
+            except _OUTAGES as error:
                 pause = full_jitter(attempt, 0.1, 2.0)
                 if loop.time() + pause > deadline:
                     log.error("the database stayed away", reason=type(error).__name__)
                     break
                 await asyncio.sleep(pause)
-        return tuple([] for _ in statements)
+        return otherwise
+
+
+async def side_by_side(works: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """All of them to their ends; cancelled, each of them is and ends in its own way."""
+    tasks = [asyncio.create_task(work) for work in works]
+    if not tasks:
+        return
+    try:
+        await asyncio.wait(tasks)
+    except asyncio.CancelledError:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    for task in tasks:
+        task.result()
 
 
 def full_jitter(attempt: int, base: float, cap: float) -> float:

@@ -21,8 +21,10 @@ class WorkerSettings:
     job_backoff_cap: float = 60.0
     #: How long running jobs may go on after SIGTERM before they are handed back.
     job_drain: float = 12.0
-    #: Messages that wait in Redis per queue at most, however fast they are taken; the rest waits in PostgreSQL.
+    #: Jobs that wait in Redis per queue at most, however fast they are taken; the rest waits in PostgreSQL.
     queue_window: int = 500
+    #: Jobs of one tenant in one message at most, where jobs are short; a worker's thread runs them side by side.
+    queue_bundle: int = 8
     queue_heartbeat_ms: int = 15_000
     #: Out of a million commands, how many look for messages of dead workers.
     queue_maintenance_chance: int = 1_000_000

@@ -10,15 +10,18 @@ from db.errors import Contention, DomainError
 from erp.jobs.service import STEPS, check_step
 from erp.kernel.errors import InvalidState
 from workers.actors import KINDS
-from workers.broker import QUEUES, actor_name, job_message
+from workers.broker import QUEUES, Bundle, actor_name, job_message, jobs_in
 from workers.context import GiveUp
+from workers.dispatch import bundled
 from workers.event_repository import EventRow
+from workers.feed_repository import Fed
 from workers.kinds import JobKind, by_name
 from workers.loops import Loop
 from workers.relay import entry
 from workers.runner import failure_of, full_jitter
 from workers.settings import WorkerSettings, load_worker_settings
 from workers.subscriptions import SUBSCRIPTIONS
+from workers.window import Window
 
 
 def test_backoff_grows_and_is_spread_over_all_of_its_range() -> None:
@@ -66,11 +69,38 @@ def test_steps_start_from_their_states_only(step: str, state: str) -> None:
 
 
 def test_a_message_carries_ids_and_nothing_else() -> None:
-    tenant, job = uuid4(), uuid4()
-    message = job_message("high", tenant, job)
+    tenant, jobs = uuid4(), [uuid4(), uuid4()]
+    message = job_message(Bundle("high", tenant, jobs))
     assert (message.queue_name, message.actor_name) == ("high", actor_name("high"))
-    assert (message.args, message.kwargs) == ((str(tenant), str(job)), {})
+    assert (message.args, message.kwargs) == ((str(tenant), [str(job) for job in jobs]), {})
     assert set(message.options) == {"redis_message_id"}
+    assert jobs_in(message.options["redis_message_id"].encode()) == 2
+    assert jobs_in(str(uuid4()).encode()) == 1  # whoever sent it did not say
+
+
+def test_jobs_of_a_tenant_share_messages_and_long_ones_go_alone() -> None:
+    one, other = uuid4(), uuid4()
+    fed = [
+        *(Fed("low", tenant, uuid4(), False) for tenant in (one, other, one, one)),
+        Fed("low", one, uuid4(), True),
+        Fed("low", one, None, False),  # where the next turn begins: no job
+        *(Fed(queue, one, uuid4(), False) for queue in ("low", "high", "low", "high")),
+    ]
+    sent = bundled(fed, {"low": 3, "high": 1})
+    numbers = {job.id: number for number, job in enumerate(fed) if job.id is not None}
+    assert [(bundle.queue, bundle.tenant_id, [numbers[id_] for id_ in bundle.ids]) for bundle in sent] == [
+        ("low", one, [0, 2, 3]), ("low", other, [1]), ("low", one, [4]), ("low", one, [6, 8]),
+        ("high", one, [7]), ("high", one, [9]),
+    ]  # fmt: skip
+
+
+def test_only_jobs_that_are_taken_fast_share_a_message() -> None:
+    """Ten a second may each take a while: side by side they would be more than a worker's threads."""
+    for pace, together in ((10, 1), (60, 1), (130, 4), (2_000, 8)):
+        window = Window(500, bundle=8)
+        for tenth in range(11):
+            window.room(1, pace * tenth // 10, tenth / 10)
+        assert window.together == together
 
 
 def test_subscribed_kinds_exist_and_go_to_queues_that_exist() -> None:

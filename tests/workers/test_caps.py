@@ -96,7 +96,8 @@ class Rivals:
     def __init__(self, platform: PlatformDatabase, database: TenantDatabase, enqueue: Enqueue) -> None:
         self._platform, self._database, self._enqueue = platform, database, enqueue
 
-    async def most_at_a_time(self, caller: Caller, kind_of_runner: type[Runner] = Runner) -> int:
+    async def most_at_a_time(self, caller: Caller, kind_of_runner: type[Runner] = Runner, together: int = 1) -> int:
+        """Jobs that ran at the same moment, of eight in messages of so many."""
         crowd = Crowd()
         runners = [
             kind_of_runner(
@@ -110,7 +111,8 @@ class Rivals:
             for _ in range(4)
         ]
         jobs = [await self._enqueue(caller, "probe.crowd") for _ in range(8)]
-        await asyncio.gather(*(runners[n % 4].run(caller.tenant.id, job) for n, job in enumerate(jobs)))
+        bundles = [jobs[at : at + together] for at in range(0, len(jobs), together)]
+        await asyncio.gather(*(runners[n % 4].run(caller.tenant.id, *jobs) for n, jobs in enumerate(bundles)))
         return crowd.most
 
 
@@ -157,6 +159,14 @@ async def test_a_job_whose_lease_has_ended_holds_no_place(
     assert await rivals.most_at_a_time(caller) == 0
     tables.rows(hold, id=lost, left="-1 second")
     assert await rivals.most_at_a_time(caller) == 1
+
+
+async def test_jobs_that_share_a_message_stay_below_the_cap(
+    clean: None, rivals: Rivals, newcomer: Newcomer, configure: Configure
+) -> None:
+    assert await rivals.most_at_a_time(newcomer(), together=4) == 8
+    configure(system=2)
+    assert await rivals.most_at_a_time(newcomer(), together=4) == 2
 
 
 @pytest.mark.parametrize("careless", [CountsInMemory, TakesNoTurn])
