@@ -45,7 +45,8 @@ async def pool(services: Services) -> AsyncIterator[Pool]:
 
 def test_every_statement_can_be_prepared_without_types(services: Services) -> None:
     with psycopg.connect(services.superuser_url, autocommit=True) as connection:
-        for number, text in enumerate(texts()):
+        # Other tests list statements on tables of their own, which need not be there.
+        for number, text in enumerate(text for text in texts() if b" test_" not in text):
             result = connection.pgconn.prepare(b"at_%d" % number, text)
             assert result.status == ExecStatus.COMMAND_OK, (text, result.error_message)
 
