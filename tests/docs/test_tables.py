@@ -68,7 +68,7 @@ def test_the_workers_read_the_settings_by_these_names() -> None:
 
 def test_every_choice_of_the_local_fleet_is_documented() -> None:
     source = "".join(path.read_text() for path in (ROOT / "deploy" / "local").glob("*.py"))
-    used = set(re.findall(r'"(ERP_(?:NGINX_[A-Z]+|VIA_[A-Z_]+|STATE_DIR|PORT_BASE|POSTGRES_BIN))"', source))
+    used = set(re.findall(r'"(ERP_(?:NGINX_[A-Z]+|VIA_[A-Z0-9_]+|STATE_DIR|PORT_BASE|POSTGRES_BIN))"', source))
     shown = _documented("The local fleet")
     assert set(shown) == used
     options = read_options({})

@@ -98,6 +98,10 @@ def _on_standbys(stage: Stage, sql: str) -> None:
             one.execute(sql.encode())
 
 
+async def _all_read(stage: Stage, trade: Trade) -> list[Check]:
+    return [none_of("reads not answered", trade.history.unread)]
+
+
 async def hold_rows(stage: Stage, trade: Trade) -> None:
     """Somebody has the stock of everything locked and does not let go."""
     with psycopg.connect(stage.fleet.endpoints.superuser_url) as session:
@@ -196,13 +200,15 @@ SCENARIOS = (
         "primary-frozen", "SIGSTOP of the primary", "no write is called done meanwhile; nothing done twice after it",
         freeze_primary,
     ),
-    under_trade("standby-killed", "kill -9 of one standby", "unseen", kill_standby, window=lambda seconds: 0.0),
+    under_trade(
+        "standby-killed", "kill -9 of one standby", "unseen", kill_standby, window=lambda seconds: 0.0, then=_all_read
+    ),
     under_trade(
         "standbys-frozen", "SIGSTOP of both standbys", "no write is done that nobody confirmed", freeze_standbys
     ),
     under_trade(
         "replay-paused", "both standbys stop replaying", "own writes are read; unseen", pause_replay,
-        window=lambda seconds: 0.0,
+        window=lambda seconds: 0.0, then=_all_read,
     ),
     under_trade("rows-held", "somebody locks all stock of a tenant", "bounded waits, then done once", hold_rows),
     under_trade(
@@ -220,10 +226,10 @@ SCENARIOS = (
     under_trade("redis-black-hole", "both Redis servers swallow what they are sent", SLOWER, swallow_redis),
     under_trade(
         "standby-cut-off", "the pooler's connections to one standby lead nowhere", "unseen: reads go elsewhere",
-        cut_off_standby, window=lambda seconds: 0.0,
+        cut_off_standby, window=lambda seconds: 0.0, then=_all_read,
     ),
     under_trade(
         "standby-refused", "one standby refuses the pooler's connections", "unseen: reads go elsewhere",
-        refuse_standby, window=lambda seconds: 0.0,
+        refuse_standby, window=lambda seconds: 0.0, then=_all_read,
     ),
 )  # fmt: skip

@@ -76,6 +76,8 @@ class History:
         self.troubles: list[float] = []
         #: What each of them was: the problem's code, or how else the try ended.
         self.symptoms: list[str] = []
+        #: Reads that got a 5xx or no answer: what, and after how long.
+        self.unread: list[str] = []
         #: When each write was asked, and how many seconds its answer took; those without an answer are not here.
         self.answers: list[tuple[float, float]] = []
         #: What a caller did not find as it had just written it.
@@ -168,8 +170,11 @@ class Trader:
         """What this caller has just written; an answer that cannot be given is not a wrong one."""
         if not self._reads_back:
             return
+        asked = time.monotonic()
         reply = await self._wire.ask("GET", path)
-        if reply is not None and reply.status < 500:
+        if reply is None or reply.status >= 500:
+            self._history.unread.append(f"{symptom_of(reply)} after {time.monotonic() - asked:.1f} s")
+        else:
             found = msgspec.json.decode(reply.body).get("state") if reply.status == 200 else reply.status
             if found != state:
                 self._history.stale.append(f"{path}: {found} instead of {state}")
