@@ -4,7 +4,9 @@ SQLAlchemy describes tables and builds the SQL; it does not execute it. Compilin
 happens once a statement and process, never per request.
 """
 
+import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast, overload
 
 import msgspec
@@ -20,7 +22,7 @@ from sqlalchemy.types import TypeEngine
 
 from db.metadata import metadata
 
-__all__ = ["DIALECT", "REGISTERED", "TENANT", "Bound", "Statement", "any_of", "metadata", "rows_of"]
+__all__ = ["DIALECT", "REGISTERED", "TENANT", "Bound", "Statement", "any_of", "metadata", "only_reads", "rows_of"]
 
 DIALECT = PGDialect_psycopg(paramstyle="pyformat")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
@@ -29,6 +31,9 @@ TENANT = bindparam("tenant_id", type_=SqlUuid)
 
 #: Texts of the statements known at import; an old pooler can have them prepared (see db/registry.py).
 REGISTERED: set[str] = set()
+
+#: What a WITH may hold beside reads ("FOR UPDATE OF" is none of these).
+_WRITING = re.compile(r"\b(?:INSERT INTO|DELETE FROM|UPDATE [\w ]+ SET)\b")
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -98,3 +103,9 @@ def rows_of(**columns: TypeEngine[Any] | type[TypeEngine[Any]]) -> TableValuedAl
 def any_of(name: str, kind: TypeEngine[Any] | type[TypeEngine[Any]]) -> ColumnElement[Any]:
     """`column == any_of("ids", Uuid)`: the column is in the list passed as parameter `ids`."""
     return func.any(sql_cast(bindparam(name), ARRAY(kind)))
+
+
+@lru_cache(maxsize=4096)
+def only_reads(sql: str) -> bool:
+    """Whether a refusal behind this statement may be stored in the same transaction. Locking a row is no write."""
+    return sql.startswith("SELECT") or (sql.startswith("WITH") and _WRITING.search(sql) is None)

@@ -10,13 +10,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
 import psycopg
 
+from db.clock import clock
 from db.errors import Overloaded, PrimaryUnavailable
 from db.pool import Pool, flush
 from db.statement import Bound
@@ -169,7 +170,7 @@ class Identity:
 
 
 def _expired(moment: datetime | None) -> bool:
-    return moment is not None and moment <= datetime.now(UTC)
+    return moment is not None and moment <= clock.now()
 
 
 def _operator() -> Caller:

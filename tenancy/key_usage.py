@@ -10,13 +10,14 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import psycopg
 from sqlalchemy import DateTime, Interval, Uuid, bindparam, cast, or_, select, update
 
+from db.clock import clock
 from db.errors import DomainError
 from db.pool import Pool, flush
 from db.statement import TENANT, Bound, Statement, rows_of
@@ -87,7 +88,7 @@ class KeyUsage:
         if len(self._quiet_until) >= self._capacity:
             return
         self._quiet_until[caller.principal_id] = now + self._interval
-        self._waiting[caller.tenant.database, caller.tenant.id][caller.principal_id] = datetime.now(UTC)
+        self._waiting[caller.tenant.database, caller.tenant.id][caller.principal_id] = clock.now()
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="key-usage")

@@ -1,21 +1,21 @@
 """The unit of work: one tenant, one transaction on the primary, as few round trips as the command has beats."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar, overload
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from db.clock import clock
 from db.consistency import parse_lsn
 from db.durability import confirm_what_is_there
 from db.errors import OutcomeUnknown
 from db.identifiers import new_id
 from db.pipeline import Connection
 from db.pool import Pool, flush
-from db.statement import Bound
+from db.statement import Bound, only_reads
 from db.two_phase import Gid, prepare_statement
 from tenancy.caller import Caller, TenantFacts
 from tenancy.errors import VersionConflict
@@ -39,9 +39,6 @@ _COMMIT: Bound[Any] = Bound("COMMIT", {})
 #: Taken after COMMIT in the same flush: one taken before would promise too little.
 _POSITION: Bound[Any] = Bound("SELECT pg_current_wal_insert_lsn()::text", {})
 
-#: What a WITH may hold beside reads ("FOR UPDATE OF" is none of these).
-_WRITING = re.compile(r"\b(?:INSERT INTO|DELETE FROM|UPDATE [\w ]+ SET)\b")
-
 
 class Replayed(Exception):
     """The idempotency key already has an answer; the command must not run."""
@@ -56,12 +53,6 @@ class Claim(NamedTuple):
 
     number: int
     stored: Bound[StoredAnswer]
-
-
-@lru_cache(maxsize=4096)
-def only_reads(sql: str) -> bool:
-    """Whether a refusal behind this statement may be stored in the same transaction. Locking a row is no write."""
-    return sql.startswith("SELECT") or (sql.startswith("WITH") and _WRITING.search(sql) is None)
 
 
 @lru_cache(maxsize=1024)
@@ -91,7 +82,7 @@ class UnitOfWork:
         self.tenant: TenantFacts = caller.tenant
         self.tenant_id: UUID = caller.tenant.id
         self.database = database
-        self.now: datetime = datetime.now(UTC)
+        self.now: datetime = clock.now()
         self.expected_version = expected_version
         self.committing = False
         self.ending: Ending | None = None  # set when it ends together with other tenants' transactions

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import psycopg
 
+from db.clock import clock
 from db.errors import DomainError
 from erp.jobs.operations.repository import REPORT
 from erp.jobs.operations.schemas import LogLevel
@@ -63,7 +64,7 @@ class Operation:
     async def log(self, message: str, level: LogLevel = "info") -> None:
         """A line for whoever follows the operation: without secrets, cut at 1,000 characters. Raises Fenced."""
         text = redact_text(message).encode(errors="replace").decode().replace("\x00", "")
-        self._lines.append((datetime.now(UTC), level, text[:_MESSAGE]))
+        self._lines.append((clock.now(), level, text[:_MESSAGE]))
         await self._report_in_time()
 
     def stop_if_cancelled(self, result: Mapping[str, Any] | None = None) -> None:

@@ -1,12 +1,13 @@
 """From rows of the ledger to what reports and lists show. Pure."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from db.clock import clock
 from erp.accounting.entries import header
 from erp.accounting.lists import EntryTotalRow, LedgerRow, OpenItemListRow
 from erp.accounting.queries import AgedRow, BalanceRow
@@ -28,7 +29,7 @@ _ZERO = Decimal(0)
 
 def today(tenant: TenantFacts) -> date:
     """The business date in the tenant's time zone."""
-    return datetime.now(UTC).astimezone(ZoneInfo(tenant.time_zone)).date()
+    return clock.now().astimezone(ZoneInfo(tenant.time_zone)).date()
 
 
 def trial_balance(rows: Sequence[BalanceRow], as_of: date, currency: str) -> TrialBalanceView:

@@ -1,10 +1,10 @@
 """Reports that look across slices."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from litestar import Router, get
 
+from db.clock import clock
 from db.statement import Bound
 from erp.http.answers import Reply
 from erp.http.commands import Command, read, show
@@ -23,7 +23,7 @@ async def get_proof(request: ApiRequest) -> Reply[ProofView]:
     """Recomputes debits = credits, stock value = inventory account, on hand = sum of moves, reserved = sum of
     open reservations, open items, number series and more, and returns the rows that disagree."""
     _, *results = await read(request, "proof:read", BY_HASH, *(check.statement() for check in CHECKS))
-    return show(proof_view(results, datetime.now(UTC)))
+    return show(proof_view(results, clock.now()))
 
 
 router = Router("/v1", route_handlers=[get_proof], tags=["Reports"])

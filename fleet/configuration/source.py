@@ -1,13 +1,17 @@
 """One database's part of the configuration, kept current: what changed since, and now and then all of it."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
+from db.clock import clock
+from db.pipeline import Connection
 from db.pool import Pool, flush
+from db.statement import Bound
 from fleet.configuration.keys import KEYS, Value
 from fleet.configuration.snapshot import FEATURE_PREFIX, SYSTEM, known_value
-from fleet.configuration.store import CHANGES_SINCE, EVERY_VALUE, HEAD, ChangedValue, CurrentValue
+from fleet.configuration.store import CHANGES_SINCE, EVERY_VALUE, HEAD, TIME, ChangedValue, CurrentValue
 from fleet.metrics import configuration_changes_total, configuration_propagation_seconds
 
 #: Scope and key.
@@ -54,12 +58,21 @@ class Source:
 
     async def _since(self, seen: int) -> tuple[int, list[ChangedValue]]:
         async with self._pool.connection() as connection:
-            heads, changed = await flush(connection, [HEAD(), CHANGES_SINCE(seen=seen)])
+            heads, changed = await self._asked(connection, HEAD(), CHANGES_SINCE(seen=seen))
         return heads[0][0], changed
 
     async def _everything(self) -> list[CurrentValue]:
         async with self._pool.connection() as connection:
-            [rows] = await flush(connection, [EVERY_VALUE()])
+            [rows] = await self._asked(connection, EVERY_VALUE())
+        return rows
+
+    async def _asked(self, connection: Connection, *statements: Bound[Any]) -> list[list[Any]]:
+        """The rows of each; of the main database also what time it is there."""
+        if not self._main:
+            return await flush(connection, list(statements))
+        asked = datetime.now(UTC)
+        [[(told,)], *rows] = await flush(connection, [TIME(), *statements])
+        clock.compare(told, asked, datetime.now(UTC))
         return rows
 
     def _take_changes(self, changed: list[ChangedValue]) -> None:

@@ -3,6 +3,7 @@
 Asked by the platform role, which sees every scope; commands change them through a unit of work.
 """
 
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -81,6 +82,9 @@ class CurrentValue(NamedTuple):
     name: str | None
     value: Any
 
+
+#: What time it is where everything is written (see `db.clock`).
+TIME: Statement[tuple[datetime]] = Statement(select(func.clock_timestamp()))
 
 HEAD: Statement[tuple[Any, ...]] = Statement(select(configuration_head.c.revision))
 

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from loadtests.agreement.bench import Bench, bench_on
 from loadtests.agreement.figures import Figure
+from loadtests.agreement.instances import request_response
 from loadtests.agreement.jobs import no_op_jobs
 from loadtests.agreement.postgres_parts import event_to_consumer, saga, two_phase
 from loadtests.agreement.redis_parts import cache_levels, invalidation, locks
@@ -31,6 +32,7 @@ MEASURES: Mapping[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
     "saga": saga,
     "two-phase": two_phase,
     "jobs": no_op_jobs,
+    "instances": request_response,
 }
 
 
@@ -48,7 +50,7 @@ def agreement(
     running: Annotated[bool, typer.Option("--running", help="Measure on the fleet that runs.")] = False,
     port_base: Annotated[int, typer.Option(help="First port of the fleet we start.")] = PORT_BASE,
 ) -> None:
-    """Measure what agreeing costs: locks, cache, events, sagas, two-phase commit, jobs. Times never fail it."""
+    """Measure what agreeing costs, from locks to messages between instances. Times never fail it."""
     unknown = sorted(set(only or ()) - set(MEASURES))
     if unknown:
         raise typer.BadParameter(f"no such measurement: {', '.join(unknown)}", param_hint="--only")

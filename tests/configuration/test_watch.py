@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
+from datetime import timedelta
 
 import httpx
 import psycopg
 import pytest
 
+from db.clock import clock
 from db.redis import connect
 from erp.inventory.reservations import SALES_TTL
 from fleet.configuration import watch as watch_module
@@ -41,6 +43,12 @@ async def test_without_redis_every_watch_finds_a_change_within_a_second(
         for value in (7200, 7300, 7400):
             await change(system, sales__reservation_ttl=value)
             await until(lambda: all(w.configuration.get(SALES_TTL) == value for w in watches), SECOND)  # noqa: B023
+
+
+async def test_every_look_sets_the_clock_by_the_primarys(services: Services) -> None:
+    async with watching(services.platform_url, NOWHERE):
+        clock.offset = timedelta(hours=1)
+        await until(lambda: clock.offset == timedelta(0), SECOND)
 
 
 async def test_redis_may_lose_everything_and_die(

@@ -108,9 +108,10 @@ def _off(port: int) -> float:
 
 
 async def _times(stage: Stage, trade: Trade) -> list[Check]:
-    """How many records carry a time of theirs: a limit that is told, no promise."""
-    found = [f"{value(stage, _FAR_OFF.format(table, column), trade.shop.id)} {table}" for table, column in _TIMED]
-    return [Check("records with a time that is off", ", ".join(found), "any", True)]
+    """How many records carry a time of theirs instead of the primary's."""
+    found = {table: value(stage, _FAR_OFF.format(table, column), trade.shop.id) for table, column in _TIMED}
+    told = ", ".join(f"{count} {table}" for table, count in found.items())
+    return [Check("records with a time that is off", told, "none", not any(found.values()))]
 
 
 _RUN = under_trade(

@@ -2,9 +2,9 @@
 
 import pytest
 
+from db.statement import only_reads
 from erp.invoicing.repository import LOCK_INVOICE, PERIOD_OF_INVOICE
 from erp.numbering.repository import ADVANCE
-from tenancy.work import only_reads
 
 
 @pytest.mark.parametrize("sql", [LOCK_INVOICE.sql, PERIOD_OF_INVOICE.sql])

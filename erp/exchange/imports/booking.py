@@ -8,12 +8,12 @@ import asyncio
 import logging
 import random
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
+from db.clock import clock
 from db.errors import DomainError
 from erp.exchange.imports.repository import KeyFacts
 from erp.http.body import BodyDecoder
@@ -105,7 +105,7 @@ class Booking:
 
 def acting_for(system: Caller, key: KeyFacts | None) -> Caller:
     """The caller whose key sent the import, with what the key may do now. Raises Unauthorized."""
-    if key is None or key.state != "active" or (key.expires_at is not None and key.expires_at <= datetime.now(UTC)):
+    if key is None or key.state != "active" or (key.expires_at is not None and key.expires_at <= clock.now()):
         raise Unauthorized("The API key that sent this import is no longer valid.")
     return replace(
         system, principal_id=key.id, kind="api_key", name=key.name, role=key.role,
