@@ -4,10 +4,11 @@ Both `structlog.get_logger()` and the standard library's loggers (uvicorn, Drama
 up in the same renderer. Set the scope with `fleet.scope`; every line of that task then carries it.
 """
 
+import contextlib
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TextIO
@@ -55,6 +56,22 @@ def configure_logging(level: str, *, instance: str, role: str, stream: TextIO | 
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
     logging.captureWarnings(True)
+
+
+@contextlib.contextmanager
+def logging_to_stderr() -> Iterator[None]:
+    """For a tool at a terminal: warnings, in words, away from what it prints; until the block ends."""
+    before = structlog.get_config()
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, structlog.dev.ConsoleRenderer(colors=False)],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 def set_log_level(level: str) -> None:

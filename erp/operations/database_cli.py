@@ -17,6 +17,7 @@ from deploy.local.plan import make_plan
 from erp.operations.service_cli import console, print_json, table
 from erp.runtime import Runtime, build_runtime
 from erp.settings import Settings, load_settings
+from fleet.logging import logging_to_stderr
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
@@ -34,7 +35,8 @@ def with_databases(work: Callable[[Runtime], Awaitable[T]]) -> T:
             await runtime.close()
 
     try:
-        return asyncio.run(run())
+        with logging_to_stderr():
+            return asyncio.run(run())
     except DomainError as refusal:
         console.print(f"[red]{refusal.code}: {refusal}[/red]", highlight=False)
         raise typer.Exit(1) from refusal

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ from erp.exchange.api import Api, ApiProblem
 
 T = TypeVar("T")
 
-console = Console()
+#: Into a pipe or a file nothing is cut to the width of a terminal that is not there.
+console = Console(width=None if sys.stdout.isatty() else 200)
 
 Raw = Annotated[bool, typer.Option("--json", help="For programs.")]
 Why = Annotated[str, typer.Option("--reason", help="Why; it is kept in the trail.", prompt="Reason")]

@@ -74,7 +74,8 @@ async def test_rivals_that_claim_one_thing_after_the_other_deadlock_and_are_repe
             await lock_in_order(work, [claim(second)])
 
         await asyncio.gather(rush.shop.run(one_by_one, lamp, cup), rush.shop.run(one_by_one, cup, lamp))
-        assert rush.collisions == ["DeadlockDetected"]
+        # More than once where the one that is repeated comes back before the other was woken.
+        assert set(rush.collisions) == {"DeadlockDetected"}
 
 
 async def test_batches_in_opposite_orders_all_succeed(tenant: Tenant) -> None:

@@ -110,7 +110,8 @@ def test_up_starts_anew_and_an_interrupt_in_the_foreground_leaves_no_process(sta
     assert attached.stdout is not None
     assert any(line.startswith("running") for line in attached.stdout)
     os.killpg(attached.pid, signal.SIGINT)
-    assert attached.wait(60) == 0
+    rest, _ = attached.communicate(timeout=60)
+    assert attached.returncode == 0, rest
     assert state.marked() == []
 
 
