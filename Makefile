@@ -26,7 +26,7 @@ status: ## show every process of the fleet
 
 .PHONY: test
 test: dev-environment ## run all tests, in two processes, on real servers that the tests start themselves
-	@$(PYTHON) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: chaos
 chaos: dev-environment ## break a fleet fault by fault under load, print promise, fault, measured, verdict

@@ -26,25 +26,14 @@ settings.load_profile("repeatable")
 FIRST = (
     "fleet", "architecture", "unit", "fleet_unit", "eventstore", "workers", "fulfilment", "two_phase", "instances",
 )  # fmt: skip
-#: Files of one folder that share a fleet.
-SHARED_FLEET = "fleet"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The order, and what stays in one process when several run: a file, and the files that share a fleet."""
-
-    def place(item: pytest.Item) -> tuple[int, bool]:
+    def place(item: pytest.Item) -> int:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        return FIRST.index(folder) if folder in FIRST else len(FIRST), not _shares_fleet(item)
+        return FIRST.index(folder) if folder in FIRST else len(FIRST)
 
     items.sort(key=place)
-    for item in items:
-        group = SHARED_FLEET if _shares_fleet(item) else str(item.path.relative_to(Path(__file__).parent))
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
-def _shares_fleet(item: pytest.Item) -> bool:
-    return "state" in getattr(item, "fixturenames", ()) and item.path.parent.name == "fleet"
 
 
 @pytest.fixture(scope="session")

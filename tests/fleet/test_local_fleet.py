@@ -108,10 +108,14 @@ def test_up_starts_anew_and_an_interrupt_in_the_foreground_leaves_no_process(sta
         command, env=state.environment, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     assert attached.stdout is not None
-    assert any(line.startswith("running") for line in attached.stdout)
+    said: list[str] = []
+    for line in attached.stdout:
+        said.append(line)
+        if line.startswith("running"):
+            break
     os.killpg(attached.pid, signal.SIGINT)
-    rest, _ = attached.communicate(timeout=60)
-    assert attached.returncode == 0, rest
+    said += attached.stdout.readlines()
+    assert attached.wait(60) == 0, "".join(said)
     assert state.marked() == []
 
 
