@@ -8,9 +8,11 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 from psycopg.rows import dict_row
@@ -20,20 +22,23 @@ from db.pool import Pool
 from db.replicas import ReplicaSet
 from db.statement import Bound
 from deploy.local.processes import Program, Running, start
+from erp.http.gate import Gate
 from erp.projections.consumers import CONSUMERS
 from tenancy.caller import Caller, TenantFacts
 from tenancy.database import TenantDatabase
 from tenancy.locks import NoLocks
 from tenancy.platform import PlatformDatabase
 from tenancy.reads import TenantReads
+from tests.api.whole.conftest import Tenant
 from tests.api.whole.conftest import gate as gate
-from tests.api.whole.conftest import newcomer as new_tenant
+from tests.api.whole.conftest import new_tenant as begin_tenant
 from tests.api.whole.conftest import operator as operator
 from tests.forked import Nursery
 from tests.services import Services
+from tests.standbys import catch_up
 from workers.feed_repository import ENQUEUE, Fed
 
-__all__ = ["gate", "new_tenant", "operator"]  # fixtures of the whole application
+__all__ = ["gate", "operator"]  # fixtures of the whole application
 
 ROOT = Path(__file__).parents[2]
 FREEZING = "tests.workers.probe_coordinator"
@@ -186,6 +191,34 @@ CONFIRM_ALL = (
     "INSERT INTO event_consumers (name, xid) SELECT name, pg_snapshot_xmin(pg_current_snapshot())"
     " FROM unnest(%(names)s::text[]) AS name ON CONFLICT (name) DO UPDATE SET xid = excluded.xid, position = 0"
 )
+
+
+@dataclass(frozen=True)
+class Onlooker(Tenant):
+    """A tenant who looks at what jobs have written: the standbys must have replayed it by then."""
+
+    services: Services
+
+    async def get(self, path: str, expect: int = 200, **parameters: str) -> Any:
+        await asyncio.to_thread(catch_up, self.services)
+        return await super().get(path, expect, **parameters)
+
+
+@pytest.fixture
+async def new_tenant(
+    gate: Gate, operator: httpx.AsyncClient, services: Services
+) -> AsyncIterator[Callable[..., Awaitable[Tenant]]]:
+    """Makes tenants; their clients are closed with the test."""
+    made: list[Tenant] = []
+
+    async def make(**fields: Any) -> Tenant:
+        one = await begin_tenant(gate, operator, **fields)
+        made.append(one)
+        return Onlooker(one.id, one.slug, one.key, one.client, services)
+
+    yield make
+    for one in made:
+        await one.client.aclose()
 
 
 @pytest.fixture
