@@ -86,7 +86,8 @@ async def test_nothing_of_a_cancelled_flush_stays(
             await writing
     async with asyncio.timeout(5), pool.connection() as connection:
         assert await flush(connection, [sql("SELECT 1")]) == [[(1,)]]
-    assert await state_of(services, application) == [("idle", False)]
+    # The pooler may have given the server connection to another client by now; one that is in use it could not give.
+    assert await state_of(services, application) in ([("idle", False)], [])
     async with await psycopg.AsyncConnection.connect(services.superuser_url, autocommit=True) as other:
         taken = await other.execute("SELECT pg_try_advisory_xact_lock(%s::bigint)", (lock,))
         assert await taken.fetchone() == (True,)
