@@ -23,7 +23,7 @@ from tenancy.errors import IdempotencyInFlight, IdempotencyKeyReused
 from tenancy.protocols import Locks
 from tenancy.reads import TenantReads
 from tenancy.trail import Event, StoredAnswer, store_answer, stored_answer
-from tenancy.work import Bounds, Claim, Replayed, UnitOfWork
+from tenancy.work import Bounds, KeyClaim, Replayed, UnitOfWork
 
 T = TypeVar("T")
 
@@ -265,7 +265,7 @@ class TenantDatabase:
         claim = None
         if idempotency is not None:
             number = _claim_number(caller.tenant.id, caller.principal_id, idempotency.key)
-            claim = Claim(number, stored_answer(caller.principal_id, idempotency.key))
+            claim = KeyClaim(number, stored_answer(caller.principal_id, idempotency.key))
         work = UnitOfWork(
             self._pool, caller, database=self, locks=self._locks, bounds=self._bounds, claim=claim,
             expected_version=expected_version,

@@ -48,7 +48,7 @@ class Replayed(Exception):
         self.stored = stored
 
 
-class Claim(NamedTuple):
+class KeyClaim(NamedTuple):
     """An idempotency key: its lock's number, and the question for the answer it already has."""
 
     number: int
@@ -75,7 +75,7 @@ class UnitOfWork:
         database: Transactions,
         locks: Locks,
         bounds: Bounds,
-        claim: Claim | None = None,
+        claim: KeyClaim | None = None,
         expected_version: int | None = None,
     ) -> None:
         self.caller = caller
