@@ -59,11 +59,10 @@ def _lead(platform: PlatformDatabase, about: About, settings: WorkerSettings) ->
 def _instance(
     settings: Settings, watch: ConfigurationWatch, readiness: Readiness, about: About, everyone: Sequence[Coordinator]
 ) -> Instance:
-    """This process among the instances; its first coordinator looks who lives while it leads."""
+    """This process among the instances."""
     candidates = Candidates(everyone)
     instance = instance_of(settings, watch, readiness, about=about, draining=candidates.stand_aside)
     candidates.join(instance)
-    everyone[0].roll_call = RollCall(instance.registry, instance.bus)
     return instance
 
 
@@ -102,7 +101,8 @@ async def coordinate(
     readiness.start()
     try:
         async with instance:
-            await asyncio.gather(*(one.run(ending) for one in everyone), *buses.runs(ending))
+            looking = RollCall(instance.registry, lambda: first.leads).run(ending, worker_settings.gauges_poll)
+            await asyncio.gather(*(one.run(ending) for one in everyone), *buses.runs(ending), looking)
     finally:
         retire(watch.configuration)
         await watch.close()

@@ -1,10 +1,9 @@
 """Who lives, as the leader sees it: the numbers for dashboards, and who fell silent without a farewell."""
 
+import asyncio
 from collections import Counter
+from collections.abc import Callable
 
-from fleet.instances.bus import Bus
-from fleet.instances.envelope import Body
-from fleet.instances.instance import LEFT
 from fleet.instances.registry import Registry
 from fleet.logging import get_logger
 from fleet.metrics import fleet_instances, fleet_instances_lost_total
@@ -13,38 +12,53 @@ log = get_logger("workers.roll_call")
 
 
 class RollCall:
-    """One look compares who lives with who did. While the registry is away or not whole it says nothing."""
+    """Every coordinator looks, so that it knows the roles; who `leads` tells what it sees, and counts the losses.
 
-    def __init__(self, registry: Registry, bus: Bus) -> None:
+    Who is lost is kept in the registry until a leader has counted it: a leader that is killed is found by the next
+    one, however long that takes to get the lead. While the registry is away or not whole, nobody says anything.
+    """
+
+    def __init__(self, registry: Registry, leads: Callable[[], bool]) -> None:
         self._registry = registry
-        #: Instance -> role, as of the last look; None: not looked yet.
-        self._before: dict[str, str] | None = None
-        self._farewells: set[str] = set()
-        bus.on(LEFT, self._left)
+        self._leads = leads
+        self._shown: set[str] = set()
 
-    async def look(self) -> bool:
+    async def run(self, ending: asyncio.Event, pause: float) -> None:
+        """Look every `pause` seconds until `ending` is set."""
+        while not ending.is_set():
+            try:
+                await self.look()
+            except Exception:  # a defect here must not end the coordinator
+                log.exception("a roll call failed")
+            try:
+                async with asyncio.timeout(pause):
+                    await ending.wait()
+            except TimeoutError:
+                continue
+
+    async def look(self) -> None:
         """Never raises because of Redis."""
-        roll = await self._registry.roll()
+        roll, leads = await self._registry.roll(), self._leads()
+        if not leads:
+            self.forget()
         if not roll.whole:
-            self._before = None  # whoever is missing now may only not have come back yet
-            return False
-        now = {one.id: one.about.role for one in roll.members}
-        for instance, role in (self._before or {}).items():
-            if instance not in now and instance not in self._farewells:
-                fleet_instances_lost_total.at(role).inc()
-                log.error("an instance was lost", lost=instance, of_role=role)
-        self._farewells.clear()
-        for role in {*(self._before or {}).values(), *now.values()}:
-            fleet_instances.at(role).set(Counter(now.values())[role])
-            fleet_instances_lost_total.at(role).inc(0)  # the first loss has to be an increase of something
-        self._before = now
-        return False
+            return
+        roles = Counter(one.about.role for one in roll.members)
+        lost = await self._registry.losses(take=leads)
+        for role in {*roles, *lost.values()}:
+            # The first loss has to be an increase of something, also where it is the leader before this one.
+            fleet_instances_lost_total.at(role).inc(0)
+        if not leads:
+            return
+        for instance, role in lost.items():
+            fleet_instances_lost_total.at(role).inc()
+            log.error("an instance was lost", lost=instance, of_role=role)
+        self._shown |= roles.keys()
+        for role in self._shown:
+            fleet_instances.at(role).set(roles[role])
 
     def forget(self) -> None:
-        """Somebody else looks from now on; old news is none."""
-        for role in set((self._before or {}).values()):
+        """Somebody else tells from now on; old news is none."""
+        for role in self._shown:
             fleet_instances.forget(role)
-        self._before = None
-
-    def _left(self, body: Body) -> None:
-        self._farewells.add(str(body.get("id", "")))
+        self._shown.clear()

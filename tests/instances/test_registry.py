@@ -141,34 +141,101 @@ def losses(role: str) -> float | None:
     return REGISTRY.get_sample_value("fleet_instances_lost_total", {"role": role})
 
 
+async def counted(calls: RollCall, role: str, expect: float) -> None:
+    async def so() -> bool:
+        await calls.look()
+        return losses(role) == expect
+
+    await until(so, DEAD_AFTER + 3)
+
+
+async def whole(instance: Instance) -> None:
+    async def so() -> bool:
+        return (await instance.registry.roll()).whole
+
+    await until(so)
+
+
 async def test_only_silence_without_a_farewell_counts_as_a_loss(fleet: Fleet) -> None:
     watching, leaves, dies = await fleet.join(), await fleet.join("leaving-role"), await fleet.join("dying-role")
-    calls = RollCall(watching.registry, watching.bus)
-
-    async def seen() -> bool:
-        await calls.look()
-        return losses("dying-role") is not None
-
-    await until(seen)
+    calls = RollCall(watching.registry, leads=lambda: True)
+    await whole(watching)
     # The series is there before anybody is lost: an alert on its increase sees the first loss.
-    assert (losses("leaving-role"), losses("dying-role")) == (0.0, 0.0)
+    await counted(calls, "dying-role", 0.0)
+    assert losses("leaving-role") == 0.0
     await leaves.close()
-
-    async def heard() -> bool:
-        return leaves.about.id in calls._farewells
-
-    await until(heard)
-
-    async def counted() -> bool:
-        await calls.look()
-        return (losses("dying-role") or 0.0) > 0.0
-
     for _ in range(5):  # on a machine that stands still the registry doubts itself meanwhile, and says nothing
-        await calls.look()
         kill(dies)
         with contextlib.suppress(AssertionError):
-            await until(counted, DEAD_AFTER + 3)
+            await counted(calls, "dying-role", 1.0)
             break
         dies = await fleet.join("dying-role")
     assert losses("dying-role") == 1.0
     assert losses("leaving-role") == 0.0
+
+
+async def test_a_lost_leader_is_counted_by_the_next_one_however_late_and_once(fleet: Fleet) -> None:
+    """Silence means death before the lead is to be had: the next leader's first look shows it no more."""
+    watching, leader = await fleet.join("watching-role"), await fleet.join("leading-role")
+    leads = False
+    calls = RollCall(watching.registry, leads=lambda: leads)
+    await whole(watching)
+    await calls.look()
+    kill(leader)
+
+    async def gone() -> bool:
+        return leader.about.id not in await living(watching)
+
+    await until(gone)
+    for _ in range(3):
+        await calls.look()
+    assert losses("leading-role") == 0.0  # it does not lead yet; the series is there
+    leads = True
+    another = RollCall(watching.registry, leads=lambda: True)  # a leader that was paused, say
+    for one in (calls, another, calls):
+        await one.look()
+    assert losses("leading-role") == 1.0
+
+
+async def test_a_process_that_begins_when_the_leader_is_gone_already_counts_it(fleet: Fleet) -> None:
+    watching, leader = await fleet.join("watching-role"), await fleet.join("gone-role")
+    await whole(watching)
+    kill(leader)
+
+    async def gone() -> bool:
+        return leader.about.id not in await living(watching)
+
+    await until(gone)
+    await RollCall(watching.registry, leads=lambda: True).look()
+    assert losses("gone-role") == 1.0
+
+
+async def lost_after_an_outage(own_redis: OwnRedis, outage: int) -> dict[str, str]:
+    """Who counts as lost of two that were silent for `outage` milliseconds, and one came back."""
+    redis = connect(own_redis.url, timeout=0.5)
+    await redis.flushall()
+    registry = Registry(redis, heartbeat=5.0, dead_after=20.0)
+    back, silent = (about(name) for name in ("back:0", "silent:0"))
+    now = Condition(state="ready", load=Load())
+    for one in (back, silent):
+        await registry.beat(one, now)
+        await redis.zincrby("erp:instances", -outage, one.id)
+    await registry.beat(back, now)
+    await redis.zincrby("erp:instances", -20_000, silent.id)
+    found = await registry.losses(take=True)
+    await redis.aclose()
+    return found
+
+
+async def test_who_may_have_left_while_nobody_could_say_so_is_no_loss(own_redis: OwnRedis) -> None:
+    assert await lost_after_an_outage(own_redis, 1_000) == {"silent:0": "api"}
+    assert await lost_after_an_outage(own_redis, 11_000) == {}
+
+
+async def test_a_registry_that_remembers_over_an_outage_would_be_found(
+    own_redis: OwnRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted bug of the test above."""
+    source = registry_module.BEAT.source.replace("redis.call('DEL', KEYS[4])", "")
+    monkeypatch.setattr(registry_module, "BEAT", type(registry_module.BEAT)(source))
+    assert await lost_after_an_outage(own_redis, 11_000) == {"silent:0": "api"}

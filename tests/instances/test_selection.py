@@ -1,13 +1,18 @@
 """Choosing one of many: in turn, the least loaded, any; drained ones only when there is no other."""
 
+import itertools
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
 
+from db.redis import connect
 from erp.operations.leader import successor
 from erp.operations.leader_errors import NoOtherCoordinator
 from fleet.instances.member import About, Condition, Load, Member, Roll, State
-from fleet.instances.selection import Chooser
+from fleet.instances.registry import Registry
+from fleet.instances.selection import Chooser, InTurn
+from tests.tenancy.coordination.conftest import OwnRedis
 
 STATES: tuple[tuple[str, State], ...] = (("a", "ready"), ("b", "draining"))
 
@@ -19,33 +24,55 @@ def member(name: str, state: State = "ready", role: str = "api", **load: float) 
     return Member(about, Condition(state=state, load=Load(**load)), 0.0)  # type: ignore[arg-type]
 
 
-def test_in_turn_everybody_is_chosen_once_a_round_also_when_somebody_leaves_or_joins() -> None:
-    chooser, members = Chooser(), [member(name) for name in "cab"]
-
-    def turn(among: list[Member]) -> str:
-        chosen = chooser.choose(among, "round_robin", "api")
-        return chosen.id if chosen else ""
-
-    assert [turn(members) for _ in range(4)] == ["a", "b", "c", "a"]
-    assert turn([one for one in members if one.id != "b"]) == "c"
-    assert [turn([*members, member("d")]) for _ in range(2)] == ["d", "a"]
-    assert chooser.choose(members, "round_robin", "worker") is not None  # another role's turn is its own
+async def nobody_knows(role: str, ids: Sequence[str]) -> str | None:
+    """Redis is away."""
+    return None
 
 
-def test_the_least_loaded_has_the_least_in_hand() -> None:
+async def rounds(choosers: Sequence[Chooser], in_turn: InTurn, role: str) -> list[str]:
+    """Who is chosen by these in turn, while one of three leaves, comes back, and a fourth one joins."""
+    members, others = [member(name) for name in "cab"], itertools.cycle(choosers)
+    without, more = [one for one in members if one.id != "b"], [*members, member("d")]
+    chosen = [
+        await next(others).choose(among, "round_robin", role, in_turn)
+        for among in (members, members, members, members, without, more, more)
+    ]
+    assert await choosers[0].choose(members, "round_robin", f"another than {role}", in_turn) is members[1]
+    return [one.id for one in chosen if one is not None]
+
+
+async def test_in_turn_everybody_is_chosen_once_a_round_also_when_somebody_leaves_or_joins() -> None:
+    assert await rounds([Chooser()], nobody_knows, "api") == ["a", "b", "c", "a", "c", "d", "a"]
+
+
+async def test_the_turn_is_the_whole_fleets_whichever_process_chooses(own_redis: OwnRedis) -> None:
+    """Behind the balancer every request meets another process."""
+    redis = connect(own_redis.url, timeout=0.5)
+    await redis.flushall()
+    found = await rounds([Chooser() for _ in range(3)], Registry(redis).in_turn, "api")
+    assert found == ["a", "b", "c", "a", "c", "d", "a"]
+    # Each for itself, as while Redis is away, they choose the same one three times: the planted bug.
+    assert (await rounds([Chooser() for _ in range(3)], nobody_knows, "api"))[:3] == ["a"] * 3
+    own_redis.stop()
+    assert await Registry(redis).in_turn("api", ["a"]) is None
+    await redis.aclose()
+    own_redis.start()
+
+
+async def test_the_least_loaded_has_the_least_in_hand() -> None:
     members = [member("a", requests=2), member("b", jobs=1), member("c", requests=1, cpu=0.5), member("d", jobs=9)]
-    chosen = Chooser().choose(members, "least_loaded", "api")
+    chosen = await Chooser().choose(members, "least_loaded", "api", nobody_knows)
     assert chosen is not None
     assert chosen.id == "b"
 
 
-def test_any_is_any_and_a_drained_one_only_when_there_is_no_other() -> None:
+async def test_any_is_any_and_a_drained_one_only_when_there_is_no_other() -> None:
     chooser, members = Chooser(), [member("a"), member("b"), member("c", "draining")]
-    chosen = {one.id for _ in range(200) if (one := chooser.choose(members, "random", "api"))}
-    assert chosen == {"a", "b"}
-    last = chooser.choose(members[2:], "least_loaded", "api")
+    chosen = [await chooser.choose(members, "random", "api", nobody_knows) for _ in range(200)]
+    assert {one.id for one in chosen if one} == {"a", "b"}
+    last = await chooser.choose(members[2:], "least_loaded", "api", nobody_knows)
     assert last is members[2]
-    assert chooser.choose([], "random", "api") is None
+    assert await chooser.choose([], "random", "api", nobody_knows) is None
 
 
 def test_the_lead_is_offered_to_a_ready_coordinator_that_does_not_have_it() -> None:
