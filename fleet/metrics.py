@@ -252,6 +252,10 @@ tenant_schedule_runs_total = counter(
     "tenant_schedule_runs_total", "Slots of tenants' schedules that were taken",
     label("trigger", "clock", "catch_up", "skipped"),
 )  # fmt: skip
+tenant_schedules_unreadable_total = counter(
+    "tenant_schedules_unreadable_total", "Tenants' schedules the coordinator could not read",
+    label("reason", "unknown_kind", "unreadable"),
+)  # fmt: skip
 #: The same number everywhere a second after a change; an instance that lags behind works with older values.
 configuration_revision = gauge(
     "configuration_revision", "The newest configuration change of a database this process works with",

@@ -23,7 +23,6 @@ from workers.lease import Ending, Lease
 from workers.loops import OUTAGES, Loop
 from workers.recovery import InDoubt
 from workers.relay import Relay
-from workers.roll_call import RollCall
 from workers.schedule import TASKS, Schedule, Task
 from workers.settings import WorkerSettings
 from workers.settling import Settler
@@ -67,8 +66,6 @@ class Coordinator:
         self._gauges = Gauges(platform) if gauges is None else gauges
         self._redis = redis
         self._dispatcher = Dispatcher(platform, broker, settings, database, hold=lease.hold)
-        #: For one coordinator of a process, which then looks who lives while it leads.
-        self.roll_call: RollCall | None = None
         self._aside = False
         #: Something about the lead may have changed: look at once, not when the next look is due.
         self._nudged = asyncio.Event()
@@ -85,6 +82,11 @@ class Coordinator:
                 log.warning("leads no more", term=self._lease.term)
             else:
                 await first_of(ending, self._nudged, self._settings.lease_retry)
+
+    @property
+    def leads(self) -> bool:
+        """As far as this process knows."""
+        return self._lease.held
 
     def nudge(self) -> None:
         """Look now whether the lead is to be had, or still held."""
@@ -111,8 +113,6 @@ class Coordinator:
         finally:
             await _stop(loops, tasks, over, patience=_PATIENCE if self._lease.held else 0.0)
             self._gauges.forget()
-            if self.roll_call is not None:
-                self.roll_call.forget()
             if self._settler is not None:
                 self._settler.forget()
             if self._in_doubt is not None:
@@ -155,7 +155,7 @@ class Coordinator:
             await schedule.tick()
             return False
 
-        tenants = TenantSchedules(self._platform)
+        tenants = TenantSchedules(self._platform, hold=self._lease.hold)
 
         async def sweep() -> bool:
             return await self._dispatcher.sweep() > 0
@@ -168,8 +168,6 @@ class Coordinator:
             Loop("tenant-schedules", tenants.tick, 1.0),
             Loop("gauges", self._gauges.measure, settings.gauges_poll),
         ]
-        if self.roll_call is not None:
-            loops.append(Loop("roll-call", self.roll_call.look, settings.gauges_poll))
         if self._settler is not None:
             loops.append(Loop("settle", self._settler.settle, settings.settle_poll, busy=_BUSY))
         if self._in_doubt is not None:

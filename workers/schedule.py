@@ -1,8 +1,11 @@
 """What runs by the clock: a fixed list of tasks, each once a slot across the fleet, whoever believes to lead.
 
-The slot's row and what the task asks for are one transaction. Interval tasks look at what is due, so a missed slot
-needs no making up; those with a cron expression make up for missed slots as their policy says. When a task runs, and
-whether, the operator may change (`system_schedules`); what it does not.
+The slot's row and what the task asks for are one transaction, and every transaction that changes something asks for
+the term: also each batch of a clean-up, and the note that a run is over.
+
+Interval tasks look at what is due, so a missed slot needs no making up; those with a cron expression make up for
+missed slots as their policy says. When a task runs, and whether, the operator may change (`system_schedules`); what
+it does not.
 """
 
 import time as clock
@@ -18,6 +21,7 @@ from fleet.metrics import scheduled_runs_total
 from fleet.tracing import span
 from tenancy.platform import PlatformDatabase, PlatformSession
 from workers.lease import Lease
+from workers.relay import Hold
 from workers.sagas.sweep import ask_for_sagas
 from workers.schedule_repository import (
     CLEAR_REQUEST,
@@ -40,7 +44,7 @@ _BATCH = 1_000
 _BATCHES = 100
 
 Fill = Callable[[PlatformSession, SlotTaken], Awaitable[int]]
-Tidy = Callable[[PlatformDatabase], Awaitable[int]]
+Tidy = Callable[[PlatformDatabase, Hold], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +74,15 @@ def each_tenant(name: str, kind: str, cron: str, queue: str = "low", *, unless: 
 
 
 def dropping(statement: Callable[..., Bound[Any]], age: timedelta) -> Tidy:
-    """Delete what is older than `age`, a batch a transaction."""
+    """Delete what is older than `age`, a batch a transaction; it raises Deposed when the lead is lost."""
 
-    async def once(session: PlatformSession) -> int:
-        [dropped] = await session.load(statement(age=age, at_most=_BATCH))
-        return len(dropped)
+    async def tidy(platform: PlatformDatabase, hold: Hold) -> int:
+        async def once(session: PlatformSession) -> int:
+            [dropped] = await session.load(statement(age=age, at_most=_BATCH))
+            if dropped:
+                await hold(session)
+            return len(dropped)
 
-    async def tidy(platform: PlatformDatabase) -> int:
         total = 0
         for _ in range(_BATCHES):
             dropped = await platform.run(once)
@@ -116,7 +122,7 @@ class Schedule:
         self._platform = platform
         self._lease = lease
         self._tasks = tasks
-        self._rows = ScheduleRows(platform)
+        self._rows = ScheduleRows(platform, lease.hold)
         #: Task -> when to look again, on this process's clock.
         self._next: dict[str, float] = {}
 
@@ -149,7 +155,7 @@ class Schedule:
                 scheduled_runs_total.at(task.name, "skipped").inc()
                 return
             if task.tidy is not None:
-                affected += await task.tidy(self._platform)
+                affected += await task.tidy(self._platform, self._lease.hold)
             await self._platform.run(lambda session: self._note(session, task, taken, affected))
         scheduled_runs_total.at(task.name, "done").inc()
 
@@ -206,4 +212,5 @@ class Schedule:
         return {"lease": self._lease.name, "holder": self._lease.holder, "term": self._lease.term}
 
     async def _note(self, session: PlatformSession, task: Task, taken: SlotTaken, affected: int) -> None:
+        await self._lease.hold(session)
         session.save(NOTE_RUN(of_job=task.name, of_slot=taken.slot, changed=affected))

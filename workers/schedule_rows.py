@@ -7,6 +7,7 @@ from typing import Protocol
 
 from erp.operations.system_schedules import SYSTEM_SCHEDULES, SystemRow
 from tenancy.platform import PlatformDatabase, PlatformSession
+from workers.relay import Hold
 from workers.schedule_repository import READ_SCHEDULE, REGISTER
 
 #: Seconds after which a change by the operator is known.
@@ -29,10 +30,11 @@ class Declared(Protocol):
 
 
 class ScheduleRows:
-    """The rows of `system_schedules` of one database."""
+    """The rows of `system_schedules` of one database. `hold` refuses to write them when the lead is lost."""
 
-    def __init__(self, platform: PlatformDatabase) -> None:
+    def __init__(self, platform: PlatformDatabase, hold: Hold) -> None:
         self._platform = platform
+        self._hold = hold
         self._rows: dict[str, SystemRow] = {}
         self._until = 0.0
 
@@ -53,15 +55,20 @@ class ScheduleRows:
 
     async def _register(self, tasks: Sequence[Declared]) -> None:
         known = sorted(tasks, key=lambda task: task.name)
-        await self._platform.ask(
-            REGISTER(
-                jobs=[task.name for task in known],
-                everies=[None if task.cron else task.every for task in known],
-                crons=[task.cron for task in known],
-                zones=[task.zone if task.cron else None for task in known],
-                misseds=[task.missed for task in known],
-            )
+        declared = REGISTER(
+            jobs=[task.name for task in known],
+            everies=[None if task.cron else task.every for task in known],
+            crons=[task.cron for task in known],
+            zones=[task.zone if task.cron else None for task in known],
+            misseds=[task.missed for task in known],
         )
+
+        async def register(session: PlatformSession) -> None:
+            # What an earlier release declared must not come back with a leader of it that wakes up.
+            await self._hold(session)
+            session.save(declared)
+
+        await self._platform.run(register)
 
     def of(self, name: str) -> SystemRow:
         return self._rows[name]

@@ -4,13 +4,14 @@ For operators. No request of a user waits for any of this, and none is routed by
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 from uuid import UUID, uuid5
 
 from db.errors import DomainError
 from erp.kernel.errors import NotFound
 from erp.operations.instances_errors import LastInstance, RegistryUnavailable
+from erp.operations.instances_queries import ALONE
 from erp.operations.instances_schemas import (
     AnsweredView,
     AnswersView,
@@ -23,9 +24,15 @@ from erp.operations.instances_schemas import (
 from fleet.features.agreement import lacking
 from fleet.instances.instance import Instance
 from fleet.instances.member import Member, Roll
+from tenancy.locks import Locks, execute_with_lock
+from tenancy.platform import PlatformDatabase, PlatformSession
 from tenancy.work import UnitOfWork
 
+T = TypeVar("T")
+
 _NAMESPACE: Final = UUID("7a0f0d0e-40e6-4f0b-8a57-3f1d0c2b6a55")
+#: Seconds to wait for who is being drained now.
+_TURN: Final = 5.0
 
 
 def instance_view(member: Member) -> InstanceView:
@@ -77,6 +84,21 @@ async def known(instance: Instance) -> Roll:
     if roll.degraded:
         raise RegistryUnavailable(retry_after=5)
     return roll
+
+
+async def draining_alone(
+    locks: Locks, platform: PlatformDatabase, tenant_id: UUID, role: str, run: Callable[[], Awaitable[T]]
+) -> T:
+    """`run` while nobody else drains an instance of the role, from looking who is ready to the drained one's answer.
+
+    The primary decides; the lock in front keeps those who wait off its connections. Raises LockTimeout.
+    """
+
+    async def alone(session: PlatformSession) -> T:
+        await session.load(ALONE(role=role))
+        return await run()
+
+    return await execute_with_lock(locks, tenant_id, f"drain {role}", lambda: platform.run(alone), wait=_TURN)
 
 
 def refuse_last(member: Member, roll: Roll) -> None:

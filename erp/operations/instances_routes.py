@@ -16,6 +16,7 @@ from erp.operations.instances import (
     Recording,
     answers_view,
     cluster_view,
+    draining_alone,
     found,
     instance_view,
     known,
@@ -123,11 +124,16 @@ async def drain_instance(request: ApiRequest, instance: str, data: DrainInput) -
     Refused for the last ready instance of its role, unless with `force`. A restart ends it as well.
     """
     require_operator(request)
-    member, roll = await found(_here(request), instance)
-    if not data.force:
-        refuse_last(member, roll)
-    await _record(request, _DRAIN, data, member.id)
-    return _drained(member.id, await _here(request).bus.ask(member.id, DRAIN, {"reason": data.reason}))
+    member, _ = await found(_here(request), instance)
+    services = request.context.services
+
+    async def drain() -> Reply[DrainedView]:
+        if not data.force:
+            refuse_last(member, await known(_here(request)))
+        await _record(request, _DRAIN, data, member.id)
+        return _drained(member.id, await _here(request).bus.ask(member.id, DRAIN, {"reason": data.reason}))
+
+    return await draining_alone(services.locks, services.platform, request.caller.tenant.id, member.about.role, drain)
 
 
 @post("/instances/{instance:str}/undrain", status_code=200, summary="End the draining of an instance")
@@ -199,7 +205,8 @@ async def diagnose_one(request: ApiRequest, data: ChosenInput) -> Reply[Diagnost
     """The one with the least to do, the next in turn, or any."""
     require_operator(request)
     roll = await known(_here(request))
-    member = _chooser.choose(roll.of_role(data.role), data.selection, data.role)
+    in_turn = _here(request).registry.in_turn
+    member = await _chooser.choose(roll.of_role(data.role), data.selection, data.role, in_turn)
     if member is None:
         raise NoInstance(role=data.role)
     await _record(request, _DIAGNOSE, data, member.id)

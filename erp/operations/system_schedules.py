@@ -17,15 +17,16 @@ from erp.kernel.timetable import timetable
 from erp.operations.system_schedules_schemas import (
     ChangeSystemScheduleInput,
     RequestedRunView,
+    RunSystemScheduleInput,
     SystemRunView,
     SystemScheduleView,
 )
 from erp.scheduling.models import system_schedules
-from tenancy.errors import VersionConflict
-from tenancy.platform import PlatformDatabase, PlatformSession
+from tenancy.platform import PlatformDatabase
+from tenancy.work import UnitOfWork
 
-#: Told what is about to change: before and after. What it raises prevents the change.
-Record = Callable[[dict[str, Any], dict[str, Any]], Awaitable[None]]
+#: Told what is about to be (with the reason) and what was. What it raises prevents the change.
+Record = Callable[[UnitOfWork, dict[str, Any], dict[str, Any] | None], Awaitable[None]]
 
 #: The zone of tasks that go by each tenant's own clock.
 TENANT_ZONE = "tenant"
@@ -109,29 +110,24 @@ async def system_schedule(platform: PlatformDatabase, name: str) -> SystemSchedu
     return system_view(await _existing(platform, name))
 
 
-async def change_system_schedule(
-    platform: PlatformDatabase, name: str, data: ChangeSystemScheduleInput, expected: int | None, record: Record
-) -> SystemScheduleView:
-    """Recorded while the row is locked, so that the entry tells what is replaced. Raises NotFound, VersionConflict,
-    Invalid.
-    """
+class ChangeSchedule:
+    """The command, in the database whose task it is. `keep` is told, while the row is locked, what is replaced."""
 
-    async def change(session: PlatformSession) -> SystemRow:
-        [found] = await session.load(_LOCK(of_job=name))
-        before = _found(found, name)
-        if expected is not None and expected != before.version:
-            raise VersionConflict(
-                f"The schedule is at version {before.version}, not {expected}.",
-                current_version=before.version, expected_version=expected,
-            )  # fmt: skip
+    def __init__(self, name: str, keep: Record) -> None:
+        self._name = name
+        self._keep = keep
+
+    async def __call__(self, work: UnitOfWork, data: ChangeSystemScheduleInput) -> SystemScheduleView:
+        """Raises NotFound, VersionConflict, Invalid."""
+        [found] = await work.load(_LOCK(of_job=self._name))
+        before = _found(found, self._name)
+        work.check_version(before.version)
         after = _changed(before, data)
-        await record(_facts(before), _facts(after))
-        [[row]] = await session.load(
-            _CHANGE(of_job=name, **{f"new_{field}": getattr(after, field) for field in _CHANGING})
+        await self._keep(work, _facts(after), _facts(before))
+        [[row]] = await work.load(
+            _CHANGE(of_job=self._name, **{f"new_{field}": getattr(after, field) for field in _CHANGING})
         )
-        return SystemRow(*row)
-
-    return system_view(await platform.run(change))
+        return system_view(row)
 
 
 def _changed(before: SystemRow, data: ChangeSystemScheduleInput) -> SystemRow:
@@ -158,16 +154,21 @@ def zone_of(row: SystemRow) -> str:
     return row.time_zone or row.declared_time_zone or "UTC"
 
 
-async def request_run(
-    platform: PlatformDatabase, name: str, record: Callable[[], Awaitable[None]]
-) -> RequestedRunView:
-    """The leader runs it within seconds, once. Raises NotFound."""
-    await _existing(platform, name)
-    await record()
-    [found] = await platform.ask(_REQUEST(of_job=name))
-    row = _found(found, name)
-    assert row.requested_at is not None
-    return RequestedRunView(name=row.job, requested_at=row.requested_at)
+class RequestRun:
+    """The command, in the database whose task it is: the leader there runs it within seconds, once."""
+
+    def __init__(self, name: str, keep: Record) -> None:
+        self._name = name
+        self._keep = keep
+
+    async def __call__(self, work: UnitOfWork, data: RunSystemScheduleInput) -> RequestedRunView:
+        """Raises NotFound."""
+        [found] = await work.load(SYSTEM_SCHEDULE(of_job=self._name))
+        _found(found, self._name)
+        await self._keep(work, {"reason": data.reason or None}, None)
+        [[row]] = await work.load(_REQUEST(of_job=self._name))
+        assert row.requested_at is not None
+        return RequestedRunView(name=row.job, requested_at=row.requested_at)
 
 
 async def runs_of(platform: PlatformDatabase, name: str, before: datetime, most: int) -> list[SystemRunView]:

@@ -1,21 +1,23 @@
 """The system's own scheduled tasks over HTTP, for the platform's operator."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from litestar import Router, get, patch, post
+from msgspec import Struct
 
 from db.two_phase import MAIN
 from erp.http.answers import Reply
-from erp.http.commands import Command, encode_json, show
+from erp.http.commands import Command, encode_json, perform, show
 from erp.http.listing import read_limit
 from erp.http.parameters import query_of, unknown_parameter
-from erp.http.preconditions import expected_version
 from erp.http.request import ApiRequest
-from erp.operations.operator_trail import record
+from erp.operations.operator_trail import note, record
 from erp.operations.system_schedules import (
-    change_system_schedule,
-    request_run,
+    ChangeSchedule,
+    Record,
+    RequestRun,
     runs_of,
     system_schedule,
     system_schedules_of,
@@ -29,11 +31,22 @@ from erp.operations.system_schedules_schemas import (
     SystemScheduleView,
 )
 from erp.tenants.operator_routes import platform_named, require_operator
+from tenancy.work import UnitOfWork
 
 #: None in batches: the system's tasks are nobody's business transaction.
 COMMANDS: tuple[Command, ...] = ()
 
 _KNOWN = frozenset({"database", "limit", "cursor"})
+
+
+async def _never(*_: object) -> None:
+    raise AssertionError("the route puts the command in, which needs to know where its trail is kept")
+
+
+_CHANGE = Command(
+    "system_schedule.change", _never, "platform:write", ChangeSystemScheduleInput, match="required"
+)  # fmt: skip
+_RUN = Command("system_schedule.run", _never, "platform:write", RunSystemScheduleInput, status=202)
 
 
 @get("/system-schedules", summary="List the system's scheduled tasks")
@@ -55,14 +68,8 @@ async def patch_system_schedule(
     request: ApiRequest, name: str, data: ChangeSystemScheduleInput, database: str = MAIN
 ) -> Reply[SystemScheduleView]:
     """Its leader follows within seconds. `null` takes back what the code declares."""
-    require_operator(request)
-    expected = expected_version(request, "required")
-
-    async def recorded(before: dict[str, Any], after: dict[str, Any]) -> None:
-        target, facts = _target(database, name), {"database": database, "task": name, **after}
-        await record(request.database, request.caller, "system_schedule.change", target, facts, before)
-
-    return show(await change_system_schedule(platform_named(request, database), name, data, expected, recorded))
+    command = replace(_CHANGE, run=ChangeSchedule(name, _keeping(request, _CHANGE, database, name)))
+    return await _perform(request, command, data, database)
 
 
 @post("/system-schedules/{name:str}/run", status_code=202, summary="Run a task of the system now")
@@ -70,13 +77,28 @@ async def run_system_schedule(
     request: ApiRequest, name: str, data: RunSystemScheduleInput | None = None, database: str = MAIN
 ) -> Reply[RequestedRunView]:
     """The leader runs it within seconds, also when it is not enabled; asked again before that, it runs once."""
+    command = replace(_RUN, run=RequestRun(name, _keeping(request, _RUN, database, name)))
+    return await _perform(request, command, data, database)
+
+
+async def _perform(request: ApiRequest, command: Command, data: Struct | None, database: str) -> Reply[Any]:
     require_operator(request)
-    facts = {"database": database, "task": name, "reason": (data.reason or None) if data else None}
+    platform_named(request, database)
+    return await perform(request, command, data, database=database)
 
-    async def recorded() -> None:
-        await record(request.database, request.caller, "system_schedule.run", _target(database, name), facts)
 
-    return Reply(encode_json(await request_run(platform_named(request, database), name, recorded)), 202)
+def _keeping(request: ApiRequest, command: Command, database: str, name: str) -> Record:
+    """In the operator's trail in the main database: in the change's own transaction there, before it elsewhere."""
+    target = "system_schedule", f"{database}/{name}"
+
+    async def keep(work: UnitOfWork, after: dict[str, Any], before: dict[str, Any] | None) -> None:
+        facts = {"database": database, "task": name, **after}
+        if database == MAIN:
+            note(work, command.name, target, facts, before)
+        else:
+            await record(request.database, request.caller, command.name, target, facts, before)
+
+    return keep
 
 
 @get("/system-schedules/{name:str}/runs", summary="List the runs of a task of the system")
@@ -97,10 +119,6 @@ async def list_system_runs(
     shown, more = found[:most], len(found) > most
     following = cursors.seal(scope, shown[-1].slot.isoformat().encode()) if more else None
     return Reply(encode_json(SystemRunsView(data=shown, has_more=more, next_cursor=following)))
-
-
-def _target(database: str, name: str) -> tuple[str, str]:
-    return "system_schedule", f"{database}/{name}"
 
 
 HANDLERS = [list_system_schedules, get_system_schedule, patch_system_schedule, run_system_schedule, list_system_runs]

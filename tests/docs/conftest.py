@@ -25,7 +25,15 @@ DOCS = ROOT / "docs"
 #: The guide, in the order in which it is read: a chapter knows what the ones before it made.
 CHAPTERS = tuple(
     DOCS / "api" / f"{name}.md"
-    for name in ("guide", "stock-and-ledger", "many-records", "fulfilment", "configuration", "keys-and-limits")
+    for name in (
+        "guide",
+        "stock-and-ledger",
+        "many-records",
+        "fulfilment",
+        "configuration",
+        "fleet",
+        "keys-and-limits",
+    )
 )
 
 

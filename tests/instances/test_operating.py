@@ -1,5 +1,7 @@
 """The operator looks at the fleet and tells it what to do, over HTTP; nobody else may, and all of it is recorded."""
 
+import asyncio
+import itertools
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -10,6 +12,7 @@ import pytest
 
 from erp.app import build_app
 from erp.http.gate import Gate
+from erp.operations import instances_routes
 from erp.settings import load_settings
 from tests.api.whole.conftest import Tenant, client_of, running, settings_environment
 from tests.instances.conftest import Fleet, until
@@ -93,6 +96,44 @@ async def test_the_last_ready_one_of_its_role_is_drained_by_force_only(
     await fleet.end()
 
 
+async def drained_at_once(operator: httpx.AsyncClient, second: Gate, services: Services) -> list[int]:
+    """How many of three instances are ready after all of them were drained at once through two API instances, in
+    each of several rounds.
+    """
+    fleet, left = Fleet(services.redis_sessions_url), []
+    async with client_of(second, services.operator_key) as other:
+        for _ in range(5):
+            three = [await fleet.join("trio") for _ in range(3)]
+            ways = itertools.cycle((operator, other))
+            paths = [f"/v1/instances/{one.about.id}/drain" for one in three]
+            replies = await asyncio.gather(*(next(ways).post(path, json={"reason": "All at once"}) for path in paths))
+            states = [one.condition().state for one in three]
+            assert [reply.status_code == 200 for reply in replies] == [state == "draining" for state in states]
+            assert {reply.json().get("code", "last-instance") for reply in replies} == {"last-instance"}
+            left.append(states.count("ready"))
+            await fleet.end()
+            fleet = Fleet(services.redis_sessions_url)
+    return left
+
+
+async def test_who_drains_all_at_once_leaves_one(
+    operator: httpx.AsyncClient, second: Gate, services: Services
+) -> None:
+    assert await drained_at_once(operator, second, services) == [1] * 5
+
+
+async def test_looking_and_draining_one_beside_the_other_empties_the_role(
+    operator: httpx.AsyncClient, second: Gate, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted bug of the test above: nobody waits for who drains another one of the role."""
+
+    async def at_once(locks: Any, platform: Any, tenant_id: Any, role: str, run: Any) -> Any:
+        return await run()
+
+    monkeypatch.setattr(instances_routes, "draining_alone", at_once)
+    assert 0 in await drained_at_once(operator, second, services)
+
+
 async def test_one_or_all_read_the_configuration_again_and_change_their_log_level(
     operator: httpx.AsyncClient, second: Gate
 ) -> None:
@@ -110,7 +151,9 @@ async def test_one_or_all_read_the_configuration_again_and_change_their_log_leve
         assert reply.status_code == 422, reply.text
 
 
-async def test_diagnostics_of_one_and_of_one_of_a_role(operator: httpx.AsyncClient, second: Gate) -> None:
+async def test_diagnostics_of_one_and_of_one_of_a_role(
+    operator: httpx.AsyncClient, second: Gate, services: Services
+) -> None:
     found = await ask(operator, "/instances/test-2/diagnostics")
     assert found["instance"].startswith("test-2:")
     assert {"tasks", "threads", "pools", "configuration"} <= found["diagnostics"].keys()
@@ -120,6 +163,13 @@ async def test_diagnostics_of_one_and_of_one_of_a_role(operator: httpx.AsyncClie
         for _ in range(len((await look(operator, "/instances", role="api"))["data"]))
     }
     assert len(chosen) >= 2
+    # The turn is the fleet's, whichever instance is asked.
+    async with client_of(second, services.operator_key) as other:
+        in_turn = [
+            (await ask(client, "/cluster/diagnostics", role="api", selection="round_robin"))["instance"]
+            for client in (operator, other) * 2
+        ]
+    assert all(one != following for one, following in itertools.pairwise(in_turn))
     for selection in ("least_loaded", "random"):
         assert (await ask(operator, "/cluster/diagnostics", role="api", selection=selection))["diagnostics"]
     assert (await ask(operator, "/cluster/diagnostics", 409, role="nobody"))["code"] == "no-instance"

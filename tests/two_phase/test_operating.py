@@ -21,6 +21,7 @@ from tests.api.whole.conftest import Newcomer, Tenant
 from tests.services import Services
 from tests.two_phase.test_kill_nine import die, prepared, sold
 from tests.two_phase.trading import make_pair
+from workers.relay import anybody
 from workers.schedule import dropping
 from workers.schedule_repository import DROP_DECISIONS
 
@@ -94,7 +95,7 @@ async def test_old_decisions_go_unless_somebody_may_still_ask(
             " CASE WHEN %(finished)s THEN now() END)",
             {"decision": decision, "finished": finished},
         )
-        await dropping(DROP_DECISIONS, timedelta(days=7))(PlatformDatabase(pool))
+        await dropping(DROP_DECISIONS, timedelta(days=7))(PlatformDatabase(pool), anybody)
         [(left,)] = connection.execute("SELECT count(*) FROM two_phase_decisions").fetchall()
         connection.execute("DELETE FROM two_phase_decisions")
     await pool.close()

@@ -15,21 +15,21 @@ import uvloop
 import workers.tenant_schedules
 from db.pool import Pool
 from db.statement import Bound
-from erp.kernel.timetable import Plan
 from erp.settings import load_settings
 from tenancy.platform import PlatformDatabase
-from workers.tenant_schedules import Run, TenantSchedules, fire
+from workers.tenant_schedules import Decided, TenantSchedules, fire
 from workers.tenant_schedules_repository import Due
 
 FREEZE = Path(os.environ["PROBE_FREEZE"])
 
 
-def freezing(found: Sequence[tuple[Due, Plan]], runs: Sequence[tuple[Due, Run]]) -> Bound[tuple[str]]:
+def freezing(found: Sequence[tuple[Due, Decided]]) -> Bound[tuple[str]]:
     if FREEZE.exists():
         FREEZE.unlink()
         os.kill(os.getpid(), signal.SIGSTOP)
     if not os.environ.get("NAIVE"):
-        return fire(found, runs)
+        return fire(found)
+    runs = [run for _, decided in found for run in decided.runs]
     return Bound(
         "WITH moved AS (UPDATE schedules SET next_at = now() + interval '1 hour' WHERE id = ANY(%(schedules)s))"
         " INSERT INTO jobs (tenant_id, id, kind, run_at, payload) SELECT tenant, gen_random_uuid(), 'probe.naive',"
@@ -37,9 +37,9 @@ def freezing(found: Sequence[tuple[Due, Plan]], runs: Sequence[tuple[Due, Run]])
         " FROM unnest(%(tenants)s::uuid[], %(schedules)s::uuid[], %(slots)s::timestamptz[]) AS t (tenant, schedule,"
         " slot) RETURNING 'clock'",
         {
-            "tenants": [run.tenant for _, run in runs],
-            "schedules": [run.schedule for _, run in runs],
-            "slots": [run.slot for _, run in runs],
+            "tenants": [run.tenant for run in runs],
+            "schedules": [run.schedule for run in runs],
+            "slots": [run.slot for run in runs],
         },
     )
 

@@ -1,6 +1,7 @@
 """Tasks with a cron expression: missed slots by policy, runs by hand, what the operator changes."""
 
 import asyncio
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -147,6 +148,37 @@ async def test_a_run_by_hand_happens_once_however_often_it_is_asked_for(
     await operator.post("/v1/system-schedules/probe.manual/run")
     await Schedule(platform, lease, (task,)).tick()
     assert len(effects.slots) == 2
+
+
+async def test_a_repeated_request_has_one_effect_and_its_first_answer(
+    platform: PlatformDatabase, lease: Lease, tables: Tables, operator: httpx.AsyncClient
+) -> None:
+    """Also when the task has been run or changed in between, as after an answer that was lost on its way."""
+    effects = Effects()
+    task, path = effects.task("probe.repeated", "0 0 1 1 *"), "/v1/system-schedules/probe.repeated"
+    await Schedule(platform, lease, (task,)).register()
+    run = {"Idempotency-Key": uuid.uuid4().hex}
+    first = await operator.post(f"{path}/run", headers=run)
+    await Schedule(platform, lease, (task,)).tick()
+    again = await operator.post(f"{path}/run", headers=run)
+    await Schedule(platform, lease, (task,)).tick()
+    assert (first.status_code, again.status_code, again.json()) == (202, 202, first.json()), again.text
+    assert len(effects.slots) == 1
+    headers = {"Idempotency-Key": uuid.uuid4().hex, "If-Match": '"1"'}
+    change = {"cron": "0 0 2 1 *", "reason": "The day after"}
+    changed = [await operator.patch(path, json=change, headers=headers) for _ in range(2)]
+    assert [(one.status_code, one.headers["etag"]) for one in changed] == [(200, '"2"')] * 2, changed[1].text
+    assert changed[1].headers["idempotency-replayed"] == "true"
+    other = await operator.patch(path, json={**change, "cron": "0 0 3 1 *"}, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
+    assert (await operator.get(path)).json()["version"] == 2
+    for action, expect in (("change", 1), ("run", 1)):
+        kept = (
+            "SELECT count(*) FROM audit_entries WHERE action = %(action)s AND after->>'task' = 'probe.repeated'"
+            " AND after->>'reason' IS NOT DISTINCT FROM %(reason)s AND at > now() - interval '1 minute'"
+        )
+        reason = change["reason"] if action == "change" else None
+        assert tables.value(kept, action=f"system_schedule.{action}", reason=reason) == expect
 
 
 async def test_a_task_for_every_tenant_runs_by_hand_too(

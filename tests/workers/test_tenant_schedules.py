@@ -12,11 +12,15 @@ from typing import Any
 import pytest
 
 from deploy.local.processes import Running
+from fleet.instruments import REGISTRY
+from fleet.leader.deposed import Deposed
 from tenancy.caller import Caller
 from tenancy.platform import PlatformDatabase
 from tests.api.whole.conftest import Newcomer as NewTenant
 from tests.workers.conftest import Newcomer, Processes, Tables, signal_group
-from workers.tenant_schedules import TenantSchedules, _decided, _runs, fire
+from workers.lease import Lease
+from workers.relay import anybody
+from workers.tenant_schedules import BATCH, TenantSchedules, decide, fire
 from workers.tenant_schedules_repository import DUE
 
 pytestmark = pytest.mark.usefixtures("clean")
@@ -90,15 +94,83 @@ async def test_schedules_of_a_resting_tenant_rest(
     assert runs_of(tables, schedule) == []
 
 
-async def test_an_unreadable_schedule_keeps_no_other_from_running(
+async def test_what_cannot_be_read_keeps_no_other_from_running(
     platform: PlatformDatabase, tables: Tables, newcomer: Newcomer
 ) -> None:
-    broken = add(tables, newcomer(), cron="every now and then")
-    unknown = add(tables, newcomer(), kind="of a later release")
-    well = add(tables, newcomer())
-    await TenantSchedules(platform).tick()
-    assert [len(jobs_of(tables, one)) for one in (broken, unknown, well)] == [0, 0, 1]
-    tables.rows("DELETE FROM schedules WHERE id = ANY(%(ids)s)", ids=[broken, unknown])
+    """A whole pass full of each, all due before the one that is well: once they are put off it has its turn."""
+    caller, looking = newcomer(), TenantSchedules(platform)
+    for fields in ({"cron": "every now and then"}, {"kind": "of a later release"}, {"parameters": ["no object"]}):
+        for _ in range(BATCH):
+            add(tables, caller, hours=3, **fields)
+    well = add(tables, caller)
+    before = unreadable("unreadable"), unreadable("unknown_kind")
+    passes = [await looking.tick() for _ in range(4)]
+    # Two passes of rows that make no sense do nothing, so that the loop rests; the third one fires.
+    assert passes == [False, False, True, False]
+    assert len(jobs_of(tables, well)) == 1
+    assert tables.value("SELECT count(*) FROM jobs WHERE tenant_id = %(id)s", id=caller.tenant.id) == 1
+    after = unreadable("unreadable"), unreadable("unknown_kind")
+    assert (after[0] - before[0], after[1] - before[1]) == (2 * BATCH, BATCH)  # told once each, not in every pass
+    # They are where they were: nothing is settled, so that a program that can read them makes up for it.
+    kept = (
+        "SELECT count(*) FROM schedules WHERE tenant_id = %(id)s AND kind = 'reorder' AND id <> %(well)s"
+        " AND next_at > now() + interval '50 minutes' AND settled_to < now() - interval '2 hours'"
+    )
+    assert tables.value(kept, id=caller.tenant.id, well=well) == 2 * BATCH
+    tables.rows("DELETE FROM schedules WHERE tenant_id = %(id)s", id=caller.tenant.id)
+
+
+def unreadable(reason: str) -> float:
+    return REGISTRY.get_sample_value("tenant_schedules_unreadable_total", {"reason": reason}) or 0.0
+
+
+async def test_a_next_slot_that_is_none_of_its_moments_is_set_right(
+    platform: PlatformDatabase, tables: Tables, newcomer: Newcomer
+) -> None:
+    """As after a change of a zone's rules: nothing runs, and it is not found due again and again."""
+    schedule = add(tables, newcomer())
+    tables.rows(
+        "UPDATE schedules SET next_at = now() - interval '1 minute', settled_to = %(last)s WHERE id = %(id)s",
+        id=schedule, last=last_slot(),
+    )  # fmt: skip
+    assert not await TenantSchedules(platform).tick()
+    [row] = tables.rows("SELECT * FROM schedules WHERE id = %(id)s", id=schedule)
+    assert (row["next_at"], row["settled_to"]) == (last_slot() + timedelta(hours=1), last_slot())
+    assert runs_of(tables, schedule) == []
+
+
+async def woken_up(platform: PlatformDatabase, tables: Tables, newcomer: Newcomer, *, asked: bool) -> tuple[int, ...]:
+    """Jobs, runs and moved schedules of a leader that was paused while another led. `asked`: for its term."""
+    caller = newcomer()
+    add(tables, caller)
+    add(tables, caller, cron="every now and then")
+    one, other = (Lease(platform, "coordinator", f"{name}:0", ttl=30) for name in ("one", "other"))
+    assert await one.take()
+    tables.rows("UPDATE leases SET expires_at = clock_timestamp() - interval '1 second'")
+    assert await other.take()
+    looking = TenantSchedules(platform, hold=one.hold if asked else anybody)
+    if asked:
+        with pytest.raises(Deposed):
+            await looking.tick()
+    else:
+        await looking.tick()
+    counted = ("FROM jobs WHERE true", "FROM schedule_runs WHERE true", "FROM schedules WHERE next_at > now()")
+    return tuple(
+        int(tables.value(f"SELECT count(*) {what} AND tenant_id = %(id)s", id=caller.tenant.id)) for what in counted
+    )
+
+
+async def test_a_deposed_leader_fires_no_schedule(
+    platform: PlatformDatabase, tables: Tables, newcomer: Newcomer
+) -> None:
+    assert await woken_up(platform, tables, newcomer, asked=True) == (0, 0, 0)
+
+
+async def test_without_asking_for_the_term_it_would(
+    platform: PlatformDatabase, tables: Tables, newcomer: Newcomer
+) -> None:
+    """The planted bug of the test above."""
+    assert await woken_up(platform, tables, newcomer, asked=False) == (1, 1, 2)
 
 
 async def test_many_who_look_at_once_leave_one_job_a_slot(
@@ -117,9 +189,9 @@ async def test_what_was_read_before_somebody_changed_it_is_not_done(
 ) -> None:
     """By another scheduler, or by its tenant who has just switched it off."""
     fired, off = add(tables, newcomer()), add(tables, newcomer())
-    [due] = await platform.ask(DUE(at_most=10))
-    found = [(row, plan) for row in due if (plan := _decided(row)) is not None]
-    stale = fire(found, [(row, run) for row, plan in found for run in _runs(row, plan)])
+    [due] = await platform.ask(DUE(kinds=["reorder"], at_most=10))
+    found, _ = decide(due)
+    stale = fire(found)
     tables.rows(
         "UPDATE schedules SET enabled = false, next_at = NULL, version = version + 1 WHERE id = %(id)s", id=off
     )
