@@ -1,6 +1,8 @@
 """Two coordinators: one leads, the other takes over, and no slot of the schedule is done twice."""
 
 import asyncio
+import contextlib
+import re
 import signal
 import urllib.request
 import uuid
@@ -118,6 +120,39 @@ async def test_two_leaders_at_once_share_the_slots(platform: PlatformDatabase, t
     [run] = tables.rows("SELECT * FROM cron_runs")
     assert (run["job"], run["term"], run["holder"], run["affected"]) == ("probe.hourly", 1, "one", 7)
     assert run["finished_at"] is not None
+
+
+async def test_a_killed_leader_is_a_loss_the_next_leader_counts(processes: Processes, tables: Tables) -> None:
+    """As with the usual times it is long gone from the list when the lead is to be had."""
+    slow = BRISK | {"ERP_WORKER_LEASE_TTL": "8", "ERP_WORKER_GAUGES_POLL": "0.2"}
+    port = free_port()
+    leader = processes.coordinator(slow)
+    await tables.until(HOLDER, name=holder_of(leader))
+    killed = tables.value("SELECT holder FROM leases")
+    processes.coordinator(slow | {"ERP_METRICS_PORT": str(port)})
+
+    async def counted(least: float) -> float:
+        async with asyncio.timeout(30):
+            while True:
+                with contextlib.suppress(OSError):
+                    text = await asyncio.to_thread(_get, port, "/metrics")
+                    found = re.search(r'^fleet_instances_lost_total\{role="coordinator"\} (\S+)$', text, re.MULTILINE)
+                    if found and float(found[1]) >= least:
+                        return float(found[1])
+                await asyncio.sleep(0.05)
+
+    before = await counted(0.0)  # the series is there while it follows, so that an alert sees the first loss
+    signal_group(leader, signal.SIGKILL)
+
+    def told() -> int:
+        return sum("an instance was lost" in line and killed in line for line in processes.log().splitlines())
+
+    async with asyncio.timeout(40):
+        while not told():  # noqa: ASYNC110  # it is another process's log
+            await asyncio.sleep(0.05)
+    assert tables.value("SELECT holder <> %(killed)s FROM leases", killed=killed)
+    assert told() == 1
+    await counted(before + 1)
 
 
 async def test_a_lease_changes_hands_only_when_it_has_run_out(
