@@ -78,8 +78,7 @@ async def coordinate(
     build_info.at(VERSION, settings.role).set(1)
     tracing = configure_tracing(settings.otlp_endpoint, f"erp-{settings.role}", settings.instance)
     pool = await _platform_pool(settings)
-    redis = connect(settings.redis_queue_url, timeout=2.0)
-    platform = PlatformDatabase(pool)
+    redis, platform = connect(settings.redis_queue_url, timeout=2.0), PlatformDatabase(pool)
     broker = JobBroker(settings.redis_queue_url, worker_settings)
     two_phase = build_two_phase(settings)
     await two_phase.open()
@@ -98,11 +97,11 @@ async def coordinate(
     )  # fmt: skip
     everyone = [first, *placed.coordinators(tasks, buses)]
     instance = _instance(settings, watch, readiness, about, everyone)
+    calls = RollCall(instance.registry, lambda: first.leads, pause=worker_settings.gauges_poll)
     readiness.start()
     try:
         async with instance:
-            looking = RollCall(instance.registry, lambda: first.leads).run(ending, worker_settings.gauges_poll)
-            await asyncio.gather(*(one.run(ending) for one in everyone), *buses.runs(ending), looking)
+            await asyncio.gather(*(one.run(ending) for one in everyone), *buses.runs(ending), calls.run(ending))
     finally:
         retire(watch.configuration)
         await watch.close()

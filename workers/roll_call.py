@@ -18,20 +18,22 @@ class RollCall:
     one, however long that takes to get the lead. While the registry is away or not whole, nobody says anything.
     """
 
-    def __init__(self, registry: Registry, leads: Callable[[], bool]) -> None:
+    def __init__(self, registry: Registry, leads: Callable[[], bool], *, pause: float = 5.0) -> None:
+        """`pause`: seconds between two looks of `run`."""
         self._registry = registry
         self._leads = leads
+        self._pause = pause
         self._shown: set[str] = set()
 
-    async def run(self, ending: asyncio.Event, pause: float) -> None:
-        """Look every `pause` seconds until `ending` is set."""
+    async def run(self, ending: asyncio.Event) -> None:
+        """Look again and again until `ending` is set."""
         while not ending.is_set():
             try:
                 await self.look()
             except Exception:  # a defect here must not end the coordinator
                 log.exception("a roll call failed")
             try:
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(self._pause):
                     await ending.wait()
             except TimeoutError:
                 continue
