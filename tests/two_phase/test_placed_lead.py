@@ -13,6 +13,7 @@ from tests.instances.conftest import Fleet
 from tests.services import Services
 from tests.two_phase.conftest import Tables
 from workers.lease import Lease
+from workers.schedule import Schedule, Task
 
 
 @pytest.fixture
@@ -80,3 +81,33 @@ async def test_the_lead_of_a_further_database_is_handed_over_there_and_nowhere_e
         await operator.get(history, params={"database": "third"}),
     ):
         assert (refused.status_code, refused.json()["known"]) == (422, ["main", "second"])
+
+
+async def test_a_task_of_a_further_database_is_changed_and_run_there_once_for_each_key(
+    operator: httpx.AsyncClient, platform: PlatformDatabase, second: Tables
+) -> None:
+    lease = Lease(platform, "coordinator", "one:0", ttl=30)
+    assert await lease.take()
+    tasks = (Task("probe.placed", cron="0 0 1 1 *"),)
+    second.rows("DELETE FROM system_schedules WHERE job = 'probe.placed'")
+    await Schedule(platform, lease, tasks).register()
+    path, there = "/v1/system-schedules/probe.placed", {"database": "second"}
+    change, headers = {"enabled": False, "reason": "Its disk is full"}, {"Idempotency-Key": uuid.uuid4().hex}
+    changed = [
+        await operator.patch(path, params=there, json=change, headers={**headers, "If-Match": '"1"'})
+        for _ in range(2)
+    ]
+    assert [(one.status_code, one.json()["enabled"]) for one in changed] == [(200, False)] * 2, changed[1].text
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    first = await operator.post(f"{path}/run", params=there, headers=headers)
+    await Schedule(platform, lease, tasks).tick()
+    again = await operator.post(f"{path}/run", params=there, headers=headers)
+    assert (again.status_code, again.json()) == (202, first.json()), again.text
+    shown = (await operator.get(path, params=there)).json()
+    assert (shown["version"], shown["enabled"], shown["requested_at"]) == (2, False, None)
+    for action in ("change", "run"):
+        trail = {"action": f"system_schedule.{action}", "limit": "1"}
+        [entry] = (await operator.get("/v1/audit-entries", params=trail)).json()["data"]
+        assert (entry["after"]["database"], entry["after"]["task"]) == ("second", "probe.placed")
+    assert (await operator.get(path)).status_code == 404  # of the main database there is none
+    second.rows("DELETE FROM system_schedules WHERE job = 'probe.placed'")
