@@ -63,6 +63,9 @@ async def test_an_event_that_always_takes_too_long_becomes_a_dead_letter_and_hol
     assert (await sums(tables, shops[1].tenant))[0] == 2, "its tenant's other events"
     [letter] = (await shops[1].tenant.get("/v1/dead-letters"))["data"]
     assert (letter["state"], letter["attempts"], letter["error_code"]) == ("dead", 2, "statement-timeout")
+    await shops[1].tenant.post(f"/v1/dead-letters/{letter['id']}/replay", {"reason": "no longer slow"})
+    assert (await sums(tables, shops[1].tenant))[0] == 3
+    assert await ride.deviations(shops[1].tenant) == []
 
 
 async def test_the_stream_goes_on_behind_an_event_that_takes_too_long(
