@@ -27,7 +27,7 @@ from tests.api.whole.conftest import (
     tenant,
 )
 from tests.api.whole.trading import stocked_product
-from tests.concurrency.opposite_orders import STORIES, Operation, Round, Story, line, run
+from tests.concurrency.opposite_orders import STORIES, Operation, Round, Story, closings, line, run
 from tests.services import Services
 
 __all__ = ["gate", "newcomer", "operator", "tenant"]
@@ -72,8 +72,8 @@ def told(reply: httpx.Response) -> str:
     return "done" if reply.is_success else str(reply.json()["code"])
 
 
-#: Commands on money or stock that set work going or change one row of their own.
-LOCK_NOTHING_SHARED = {
+#: Commands that need a key and move neither money nor stock themselves: they decide on one row and set work going.
+MOVE_NOTHING = {
     "dead_letters.discard", "dead_letters.replay", "fulfilments.compensate", "fulfilments.create",
     "fulfilments.retry", "fulfilments.skip", "purchase_proposals.accept", "purchase_proposals.run",
     "recurring_orders.run", "schedules.run",
@@ -87,7 +87,7 @@ def expected(story: Story) -> set[str]:
 
 def test_whatever_needs_a_key_says_what_it_will_lock() -> None:
     """Money and stock: a command that is new claims something, or is named above."""
-    assert {one.name for one in COMMANDS if one.key == "required" and one.claims is None} == LOCK_NOTHING_SHARED
+    assert {one.name for one in COMMANDS if one.key == "required" and one.claims is None} == MOVE_NOTHING
 
 
 async def alone(client: httpx.AsyncClient, operations: list[Operation]) -> list[str]:
@@ -103,6 +103,16 @@ async def test_they_do_not_deadlock(tenant: Tenant, apart: Clients, story: Story
     for operations in rounds:
         both, single = await asyncio.gather(opposed(apart, operations), alone(apart[0], operations()))
         assert {*both, *single} <= expected(story)
+    assert deadlocks() == before
+
+
+async def test_postings_pass_the_gate_of_periods_before_they_lock_stock(tenant: Tenant, apart: Clients) -> None:
+    """One batch closes periods among others of its operations, the other only posts."""
+    (first, second), before = apart, deadlocks()
+    for operations in await closings(tenant, ROUNDS):
+        lost = operations()[0]
+        replies = await asyncio.gather(run(first, operations()), run(second, [lost, lost]))
+        assert [told(reply) for reply in replies] == ["done", "done"]
     assert deadlocks() == before
 
 
