@@ -238,6 +238,10 @@ class UnitOfWork:
             self._held.append(await self._locks.acquire(self.tenant_id, missing))
             self._locked |= missing
 
+    def forgo_locks(self, keys: Iterable[str]) -> None:
+        """Take none of these from here on: what they guard is locked in the database already."""
+        self._locked |= set(keys)
+
     # -- what TenantDatabase does ----------------------------------------------------------
 
     async def begin(self) -> None:
