@@ -24,6 +24,7 @@ from tests.workers.clockwork import clockwork as clockwork
 from tests.workers.conftest import Enqueue, Processes, Tables
 from tests.workers.conftest import enqueue as enqueue
 from workers.gauges import Gauges
+from workers.relay import anybody
 from workers.schedule import TASKS
 
 pytestmark = pytest.mark.usefixtures("clean")
@@ -164,6 +165,6 @@ async def test_old_verifications_are_dropped(platform: PlatformDatabase, tenant:
     tables.rows("UPDATE event_verifications SET created_at = now() - interval '91 days' WHERE id = %(id)s", id=old)
     [task] = [task for task in TASKS if task.name == "verification_clean_up"]
     assert task.tidy is not None
-    assert await task.tidy(platform) >= 1
+    assert await task.tidy(platform, anybody) >= 1
     left = tables.rows("SELECT id FROM event_verifications WHERE tenant_id = %(id)s", id=tenant.id)
     assert [str(one["id"]) for one in left] == [young]
