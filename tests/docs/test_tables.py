@@ -99,7 +99,7 @@ def test_every_metric_that_is_named_exists() -> None:
 
 
 def test_every_problem_that_is_named_exists() -> None:
-    """Words with hyphens between backticks are problems, unless they are charts, processes, resources or strategies."""
+    """Words with hyphens between backticks are problems, unless they name something else."""
     others = {*TEMPLATES, *read_options({}).ports, *(name.replace("_", "-") for name in IMPORTABLE), *STRATEGIES}
     named = {name for page in DOCS.rglob("*.md") for name in codes(page) if re.fullmatch(r"[a-z]+(?:-[a-z]+)+", name)}
     assert {"outcome-unknown", "idempotency-in-flight"} <= named
