@@ -14,10 +14,10 @@ from erp.catalog.models import products
 from erp.catalog.products import update_product
 from erp.catalog.repository import READ_PRODUCT
 from erp.catalog.schemas import UpdateProductInput
+from erp.inventory import claims as claims_of_stock
 from erp.inventory.stock import Pair
 from erp.parties.schemas import CreatePartyInput, UpdatePartyInput
 from erp.parties.service import create_party, update_party
-from erp.sales import claims as claims_of_sales
 from tenancy.concurrency import Claim, LockRank, lock_in_order, optimistic_save, over_version, pessimistic_load
 from tenancy.work import UnitOfWork
 from tests.api.whole.conftest import Tenant, gate, newcomer, operator, tenant
@@ -26,7 +26,7 @@ from tests.concurrency.stock_clients import Rush, rush_on
 from tests.services import Services
 
 __all__ = ["gate", "newcomer", "operator", "tenant"]
-assert claims_of_sales  # declares how stock levels are locked
+assert claims_of_stock  # declares how stock levels are locked
 TOUCH = over_version(
     update(products)
     .where(
