@@ -173,9 +173,12 @@ class LockService:
         """The tenant's held locks above the name `after`, at most `limit`. Errors: redis.exceptions.RedisError."""
         return await self._register.listing(tenant_id, limit, after)
 
-    async def force_release(self, tenant_id: UUID, name: str) -> bool:
-        """Open the lock whoever holds it; permission and audit are the caller's. False: nobody held it."""
-        return await self._register.force_release(tenant_id, _checked(name))
+    async def force_release(self, tenant_id: UUID, name: str, lease: str) -> bool:
+        """Open the lock if `lease` (of `info`) still holds it; permission and audit are the caller's.
+
+        False: it was over by itself. Errors: redis.exceptions.RedisError.
+        """
+        return await self._register.force_release(tenant_id, _checked(name), lease)
 
     async def _lease(self, keys: tuple[str, ...], since: float, deadline: float) -> Lease:
         lease = await self._turns.take(keys, deadline)

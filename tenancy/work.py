@@ -260,8 +260,7 @@ class UnitOfWork:
                 await self.begin()
         self._connection = self._connection or await self._pool.acquire()
         self.committing = True
-        # The commit is on its way before the next holder can ask: that one waits for our rows in PostgreSQL, a moment
-        # instead of our answer's way back and its own way there.
+        # The next holder finds the commit under way and waits for our rows, not for our answer and its own question.
         self._let_go()
         return await self._finish(_COMMIT)
 
