@@ -201,9 +201,13 @@ class UnitOfWork:
         queue: str = "default",
         run_at: datetime | None = None,
         unique_key: str | None = None,
+        job_id: UUID | None = None,
     ) -> UUID:
-        """A job row in this transaction; with `unique_key`, none while an equal one is unfinished."""
-        job_id = new_id()
+        """A job row in this transaction; with `unique_key`, none while an equal one is unfinished.
+
+        `job_id`: a new identifier that its payload, or a row beside it, already names.
+        """
+        job_id = job_id or new_id()
         self.save(
             add_job(
                 job_id, queue=queue, kind=kind, payload=payload, run_at=run_at,
