@@ -101,8 +101,8 @@ _busy = (
     .cte("busy")
 )  # fmt: skip
 
-#: For longer than so much a job is long.
-_LONG: ColumnElement[Any] = literal_column("interval '250 milliseconds'")
+#: A job that has run for so long is long, whatever the others take; a commit that stalls is not.
+_LONG: ColumnElement[Any] = literal_column("interval '1 second'")
 #: What every tenant has under way, in all queues: a few rows more than wait in Redis and run.
 BUSY: Statement[Busy] = Statement(
     select(

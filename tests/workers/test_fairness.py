@@ -168,11 +168,11 @@ async def test_the_last_thread_goes_to_others_while_a_tenants_jobs_are_long(
     flood(tables, many, 500)
 
     async def turn() -> dict[uuid.UUID, int]:
-        """What has been sent, taken at once and run for a second by the next turn."""
+        """What has been sent, taken at once and run for two seconds by the next turn."""
         await dispatcher.enqueue()
         queue_redis.delete("dramatiq:default")
         tables.rows(
-            "UPDATE jobs SET state = 'running', started_at = now() - interval '1 second',"
+            "UPDATE jobs SET state = 'running', started_at = now() - interval '2 seconds',"
             " lease_until = now() + interval '1 hour' WHERE enqueued_at IS NOT NULL AND state = 'queued'"
         )
         held = tables.rows("SELECT tenant_id, count(*) AS jobs FROM jobs WHERE state = 'running' GROUP BY tenant_id")
