@@ -37,7 +37,7 @@ async def begin(work: UnitOfWork, consumer: Consumer, *, first: int | None = Non
     """A generation that an operation fills: from zero, or (`first` given) the live one again with events beyond a
     position. One whose operation was cancelled or has failed is given up for it.
 
-    Raises BuildUnderWay, NeedsRebuild.
+    `set_going` leaves the operation. Raises BuildUnderWay, NeedsRebuild.
     """
     if first is not None and not consumer.repeatable:
         raise NeedsRebuild(consumer=consumer.name)
@@ -51,12 +51,8 @@ async def begin(work: UnitOfWork, consumer: Consumer, *, first: int | None = Non
             raise BuildUnderWay(consumer=consumer.name, operation=f"/v1/operations/{row.job_id}")
         work.save(SET_STATE(**named, generation=row.generation, state="retired", complete=False))
     state = "building" if first is None else "replaying"
-    operation_id = new_id()
-    [made] = await work.load(ADD_GENERATION(**named, state=state, first=first or 0, job_id=operation_id))
+    [made] = await work.load(ADD_GENERATION(**named, state=state, first=first or 0, job_id=new_id()))
     begun: GenerationRow = made[0]
-    payload = {"consumer": consumer.name, "generation": begun.generation}
-    found_at = f"/v1/projections/{consumer.name}"
-    await begin_operation(work, JOB_KIND, payload, unit="events", result_location=found_at, operation_id=operation_id)
     return begun
 
 
@@ -136,8 +132,14 @@ async def purge(work: UnitOfWork, consumer: Consumer, generation: int) -> bool:
     return False
 
 
-def told_of(work: UnitOfWork, row: GenerationRow, what: str, subject: UUID, reason: str | None = None) -> None:
-    """The event and audit entry of a generation that begins."""
+async def set_going(
+    work: UnitOfWork, row: GenerationRow, what: str, subject: UUID, reason: str | None = None
+) -> None:
+    """The event and audit entry of a generation that begins, and the operation that follows from it."""
     told = {"consumer": row.consumer, "generation": row.generation, "from_position": row.first}
     work.publish(Event("projection_build", subject, 1, f"projection.{what}", told))
     work.audit(f"projection.{what}", "projection_build", subject, after={**told, "reason": reason})
+    await begin_operation(
+        work, JOB_KIND, {"consumer": row.consumer, "generation": row.generation}, unit="events",
+        result_location=f"/v1/projections/{row.consumer}", operation_id=row.job_id,
+    )  # fmt: skip

@@ -64,7 +64,6 @@ async def cancelled_in_its_first_batch(
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of one event."""
     monkeypatch.setattr(building, "BATCH", 1)
-    monkeypatch.setattr(projections, "BATCH", 1)
 
 
 async def test_a_rebuild_stops_between_two_batches_and_goes_on_when_it_is_replayed(

@@ -4,7 +4,8 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from erp.projections.building import BATCH, JOB_KIND, extent, purge, read_history, switch
+from erp.projections import building
+from erp.projections.building import JOB_KIND, extent, purge, read_history, switch
 from erp.projections.consumers import CONSUMERS
 from erp.projections.definition import Consumer
 from workers.context import GiveUp, JobContext, Later
@@ -49,7 +50,7 @@ async def _read_all(context: JobContext, consumer: Consumer, generation: int) ->
     while more:
         context.operation.stop_if_cancelled({"shown": False, "events": done})
         more = await context.step(lambda work: read_history(work, consumer, generation))
-        done = min(done + BATCH, total) if more else total
+        done = min(done + building.BATCH, total) if more else total
         await context.operation.progress(done, total, "events")
     return total
 
