@@ -205,14 +205,16 @@ class UnitOfWork:
     ) -> UUID:
         """A job row in this transaction; with `unique_key`, none while an equal one is unfinished.
 
-        `job_id`: a new identifier that its payload, or a row beside it, already names.
+        It follows from the event published last, so a command publishes what happened before it asks for what comes
+        of it; without an event from what its caller follows from. `job_id`: chosen before, for rows that name it.
         """
         job_id = job_id or new_id()
+        told = self._events or self.published
         self.save(
             add_job(
                 job_id, queue=queue, kind=kind, payload=payload, run_at=run_at,
                 unique_key=unique_key, correlation_id=self.caller.correlation_id,
-                causation_id=self.caller.causation_id,
+                causation_id=told[-1].id if told else self.caller.causation_id,
             )
         )  # fmt: skip
         return job_id

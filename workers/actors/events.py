@@ -1,7 +1,7 @@
 """Jobs of the event store: streams folded and compared with the tables."""
 
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from erp.eventstore.repository import COUNT_STREAMS, VerificationRow
 from erp.eventstore.service import JOB_KIND, UNITS, begin_verification, end_verification
@@ -20,28 +20,30 @@ async def verify(context: JobContext) -> dict[str, Any]:
     asked = context.payload.get("kind")
     told = {}
     for kind in (asked,) if asked else ("events", "projections"):
-        verification_id = await _begun(context, kind)
-        found = await _find(context, kind, await _listener(context, kind) if asked else unheard)
-        await context.step(lambda work, one=verification_id, what=found: end_verification(work, one, what))  # type: ignore[misc]
-        told[kind] = _told(found)
+        row = await _begun(context, kind)
+        if row.state == "running":
+            found = await _find(context, kind, await _listener(context, kind) if asked else unheard)
+            row = await context.step(lambda work, one=row, what=found: end_verification(work, one.id, what))  # type: ignore[misc]
+        told[kind] = _told(row)
         if asked:
-            await context.operation.progress(found.checked, found.checked, UNITS[kind])
+            await context.operation.progress(row.checked, row.checked, UNITS[kind])
     return told
 
 
-def _told(found: Findings) -> dict[str, int]:
+def _told(found: Findings | VerificationRow) -> dict[str, int]:
     return {"checked": found.checked, "differing": found.differing, "incomplete": found.incomplete}
 
 
-async def _begun(context: JobContext, kind: str) -> UUID:
-    if (known := context.payload.get("verification_id")) is not None:
-        return UUID(known)
+async def _begun(context: JobContext, kind: str) -> VerificationRow:
+    """One row a job and kind, whatever attempt this is."""
+    known = context.payload.get("verification_id")
+    verification_id = UUID(known) if known is not None else uuid5(context.job.id, kind)
 
     async def begin(work: UnitOfWork) -> VerificationRow:
-        return await begin_verification(work, kind)
+        return await begin_verification(work, kind, verification_id)
 
     row: VerificationRow = await context.step(begin)
-    return row.id
+    return row
 
 
 async def _listener(context: JobContext, kind: str) -> Heard:
