@@ -16,6 +16,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    null,
     select,
     text,
     update,
@@ -109,6 +110,10 @@ VERIFICATION_STATE = case(
 _shown = {"state": VERIFICATION_STATE.label("state"), "operation": _operation.label("operation")}
 VERIFICATION_COLUMNS = tuple(
     _shown[name] if name in _shown else event_verifications.c[name] for name in VerificationRow._fields
+)
+#: Of one that has just begun: there is no operation yet.
+_ADDED = tuple(
+    null().label(name) if name == "operation" else event_verifications.c[name] for name in VerificationRow._fields
 )
 
 STREAM: Statement[StreamEvent] = Statement(
@@ -240,7 +245,7 @@ ADD_VERIFICATION: Statement[VerificationRow] = Statement(
         tenant_id=TENANT, id=bindparam("id", type_=Uuid), kind=bindparam("kind", type_=Text),
         created_at=bindparam("created_at", type_=DateTime(timezone=True)),
     )
-    .returning(*VERIFICATION_COLUMNS),
+    .returning(*_ADDED),
     VerificationRow,
 )  # fmt: skip
 END_VERIFICATION: Statement[VerificationRow] = Statement(
