@@ -15,6 +15,7 @@ from sqlalchemy import (
     cast,
     func,
     literal_column,
+    null,
     select,
     text,
     update,
@@ -86,6 +87,10 @@ VERIFICATION_STATE = case(
 _shown = {"state": VERIFICATION_STATE.label("state"), "operation": _operation.label("operation")}
 VERIFICATION_COLUMNS = tuple(
     _shown[name] if name in _shown else event_verifications.c[name] for name in VerificationRow._fields
+)
+#: Of one that has just begun: there is no operation yet.
+_ADDED = tuple(
+    null().label(name) if name == "operation" else event_verifications.c[name] for name in VerificationRow._fields
 )
 
 STREAM: Statement[StreamEvent] = Statement(
@@ -189,7 +194,7 @@ ADD_VERIFICATION: Statement[VerificationRow] = Statement(
         created_at=bindparam("created_at", type_=DateTime(timezone=True)),
     )
     .on_conflict_do_nothing()
-    .returning(*VERIFICATION_COLUMNS),
+    .returning(*_ADDED),
     VerificationRow,
 )  # fmt: skip
 LOCK_VERIFICATION: Statement[VerificationRow] = Statement(
