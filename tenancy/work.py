@@ -238,6 +238,10 @@ class UnitOfWork:
             self._held.append(await self._locks.acquire(self.tenant_id, missing))
             self._locked |= missing
 
+    def forgo_locks(self, keys: Iterable[str]) -> None:
+        """Take none of these from here on: what they guard is locked in the database already."""
+        self._locked |= set(keys)
+
     # -- what TenantDatabase does ----------------------------------------------------------
 
     async def begin(self) -> None:
@@ -256,8 +260,7 @@ class UnitOfWork:
                 await self.begin()
         self._connection = self._connection or await self._pool.acquire()
         self.committing = True
-        # The commit is on its way before the next holder can ask: that one waits for our rows in PostgreSQL, a moment
-        # instead of our answer's way back and its own way there.
+        # The next holder finds the commit under way and waits for our rows: shorter than our answer's way and its own.
         self._let_go()
         return await self._finish(_COMMIT)
 
