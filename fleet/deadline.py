@@ -4,7 +4,7 @@ A deadline only ever gets nearer. It travels with the task, and with the tasks t
 """
 
 import time
-from contextvars import ContextVar, Token
+from contextvars import Context, ContextVar, Token, copy_context
 from typing import Final
 
 from db.errors import DomainError
@@ -16,7 +16,12 @@ LONGEST: Final = 30.0
 _ends: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
-class DeadlineExceeded(DomainError):
+class GivenUp:
+    """Mixed into errors of whoever stopped waiting because its own time was over, not the other's: they say nothing
+    about whom it waited for."""
+
+
+class DeadlineExceeded(GivenUp, DomainError):
     """The time the request allowed itself has passed before this step could begin; the step was not taken.
 
     Fix: send the request again, with the same Idempotency-Key and a longer Request-Timeout.
@@ -65,6 +70,13 @@ def within(seconds: float) -> float:
     if left <= 0:
         raise DeadlineExceeded(retry_after=1)
     return min(seconds, left)
+
+
+def unhurried() -> Context:
+    """For tasks whose result others wait for, too: the context without the deadline of who happened to begin it."""
+    context = copy_context()
+    context.run(_ends.set, None)
+    return context
 
 
 def parse_timeout(text: bytes) -> float:
