@@ -23,7 +23,7 @@ PLATFORM_TABLES = frozenset(
     }
 )
 
-_FENCE = "tenant_id = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid"
+_FENCE = "(tenant_id = (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid)"
 
 _ROLE: Bound[Any] = Bound("SELECT rolname, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user", {})
 _TABLES: Bound[Any] = Bound(
@@ -106,6 +106,6 @@ def _table_problem(table: _Table) -> str | None:
         return "is owned by the application role"
     if not (table.enabled and table.forced):
         return "row-level security is not enabled and forced"
-    if _FENCE not in (table.using or "") or _FENCE not in (table.check or ""):
+    if table.using != _FENCE or table.check != _FENCE:
         return "the policy tenant_fence is missing or altered"
     return None

@@ -96,14 +96,9 @@ class Plan:
         port = self.options.ports[name]
         command = (
             *("-m", "uvicorn", "erp.app:create_app", "--factory", "--host", "127.0.0.1", "--port", str(port)),
-            *("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--no-proxy-headers"),
-            *(
-                "--no-server-header",
-                "--log-level",
-                "warning",
-                "--timeout-keep-alive",
-                str(KEEP_ALIVE_SECONDS),
-            ),
+            *("--loop", "uvloop", "--http", "erp.http.protocol:JoinedProtocol", "--no-access-log"),
+            *("--no-proxy-headers", "--no-server-header", "--log-level", "warning"),
+            *("--timeout-keep-alive", str(KEEP_ALIVE_SECONDS)),
             *("--timeout-graceful-shutdown", str(GRACE_SECONDS)),
         )
         metrics_port = self.options.ports[f"{name}-metrics"]

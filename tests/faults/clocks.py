@@ -36,7 +36,16 @@ _FAR_OFF = "SELECT count(*) FROM {} WHERE tenant_id = %s AND abs(extract(epoch F
 async def _joined(stage: Stage) -> AsyncIterator[list[int]]:
     """API instances an hour ahead and behind, a worker and a coordinator ahead; the ports of the instances."""
     ports = [free_port() for _ in range(4)]
-    web = ("-m", "uvicorn", "erp.app:create_app", "--factory", "--loop", "uvloop", "--http", "httptools")
+    web = (
+        "-m",
+        "uvicorn",
+        "erp.app:create_app",
+        "--factory",
+        "--loop",
+        "uvloop",
+        "--http",
+        "erp.http.protocol:JoinedProtocol",
+    )
     quiet = ("--no-access-log", "--log-level", "warning", "--port")
     queue = ("-m", "dramatiq", "workers.main", "--queues", "low", "--processes", "1", "--threads", "2")
     running: list[Running] = []
