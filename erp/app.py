@@ -145,7 +145,7 @@ def _services(settings: Settings, runtime: Runtime) -> Services:
         usage=KeyUsage(runtime.primary, placed=runtime.placed.pools),
         metering=runtime.metering,
         configuration=runtime.configuration,
-        instance=instance_of(settings, runtime.configuration_watch, readiness),
+        instance=instance_of(settings, runtime.configuration_watch, readiness, peers=runtime.gatekeeper.shared_by),
     )
 
 

@@ -12,7 +12,7 @@ from erp.settings import Settings
 from fleet.configuration.watch import ConfigurationWatch
 from fleet.features.feature import FEATURES
 from fleet.health import Readiness
-from fleet.instances.instance import Hooks, Instance
+from fleet.instances.instance import Hooks, Instance, Peers
 from fleet.instances.member import About
 
 VERSION: Final = version("erp-backend")
@@ -38,9 +38,10 @@ def instance_of(
     *,
     about: About | None = None,
     draining: Callable[[bool], None] = _nothing,
+    peers: Peers | None = None,
 ) -> Instance:
     """To be started when the process works and closed when it ends."""
-    hooks = Hooks(readiness, watch.configuration, watch.reload, draining)
+    hooks = Hooks(readiness, watch.configuration, watch.reload, draining, peers)
     return Instance(
         about or about_process(settings), settings.redis_sessions_url, hooks,
         heartbeat=settings.instance_heartbeat, dead_after=settings.instance_dead_after,

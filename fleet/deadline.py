@@ -1,17 +1,20 @@
 """How long the work at hand may still take: set where a request or a job begins, asked for by whoever waits.
 
-A deadline only ever gets nearer. It travels with the task, and with the tasks that one starts.
+A deadline only ever gets nearer. It travels with the task, and with the tasks that one starts, unless `apart`.
 """
 
+import asyncio
 import time
 from contextvars import Context, ContextVar, Token, copy_context
-from typing import Final
+from typing import Final, TypeVar
 
 from db.errors import DomainError
 
 #: What a client may ask for, in seconds, and what it gets when it asks for nothing.
 SHORTEST: Final = 0.1
 LONGEST: Final = 30.0
+
+T = TypeVar("T")
 
 _ends: ContextVar[float | None] = ContextVar("deadline", default=None)
 
@@ -53,6 +56,13 @@ class Deadline:
         _ends.reset(self._token)
 
 
+def apart() -> Context:
+    """The present context without its deadline: for work that several wait for, so that none of them bounds it."""
+    context = copy_context()
+    context.run(_ends.set, None)
+    return context
+
+
 def remaining() -> float | None:
     """Seconds left, never below zero; None when nothing bounds the work."""
     ends = _ends.get()
@@ -72,11 +82,19 @@ def within(seconds: float) -> float:
     return min(seconds, left)
 
 
-def unhurried() -> Context:
-    """For tasks whose result others wait for, too: the context without the deadline of who happened to begin it."""
-    context = copy_context()
-    context.run(_ends.set, None)
-    return context
+async def shared(task: "asyncio.Task[T]", *, bounded: float) -> T:
+    """What a task others wait for too brings, waited for as long as this asker may; it goes on for the others.
+
+    `bounded`: seconds after which the task ends by itself. Raises DeadlineExceeded.
+    """
+    left = remaining()
+    if left is None or left > bounded:
+        return await asyncio.shield(task)
+    try:
+        async with asyncio.timeout(within(left)):
+            return await asyncio.shield(task)
+    except TimeoutError:
+        raise DeadlineExceeded("The request's time passed while it waited.", retry_after=1) from None
 
 
 def parse_timeout(text: bytes) -> float:

@@ -170,19 +170,28 @@ outbox_unpublished = plain_gauge("outbox_unpublished", "Committed events the rel
 outbox_lag_seconds = plain_gauge("outbox_lag_seconds", "Age of the oldest unpublished event")
 outbox_published_total = plain_counter("outbox_published_total", "Events published, duplicates included")
 
-#: `outcome`: applied, repeated (had its effect already), failed (will be tried again), dead (waits for a decision).
+#: `outcome`: applied, repeated (had its effect already), failed (will be tried again), dead (waits for a decision),
+#: left (for a later pass: the tenant has had its time, or another holds its read model).
 event_deliveries_total = counter(
     "event_deliveries_total", "Events handed to consumers of the bus", _consumer,
-    label("outcome", "applied", "repeated", "failed", "dead"),
+    label("outcome", "applied", "repeated", "failed", "dead", "left"),
 )  # fmt: skip
 #: What a read model shows may be so much older than the tables.
 event_consumer_lag_seconds = gauge(
-    "event_consumer_lag_seconds", "Since the consumer last had confirmed everything committed by then", _consumer
+    "event_consumer_lag_seconds", "Since the consumer last had confirmed everything committed by then", _consumer,
+    label("database"),
+)  # fmt: skip
+event_dead_letters = gauge(
+    "event_dead_letters", "Events that wait for somebody's decision", _consumer, label("database")
 )
-event_dead_letters = gauge("event_dead_letters", "Events that wait for somebody's decision", _consumer)
 event_refed_total = counter(
     "event_refed_total", "Events delivered from PostgreSQL because the stream had not", _consumer
 )
+#: `kind`: events, projections. From the leading coordinator.
+event_verifications_differing = gauge(
+    "event_verifications_differing", "Tenants whose newest verification found a difference",
+    label("kind", "events", "projections"),
+)  # fmt: skip
 
 # -- fleet ----------------------------------------------------------------------------------------
 

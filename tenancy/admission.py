@@ -71,7 +71,7 @@ def _keys(tenant_id: UUID, principal_id: UUID) -> _Keys:
 class Gatekeeper:
     """Admits requests; without Redis it goes on with the approximate counting of this process.
 
-    `instances`: how many processes like this one share the traffic; may be changed at any time.
+    `instances`: how many processes like this one share the traffic, until `shared_by` tells.
     """
 
     def __init__(
@@ -90,6 +90,10 @@ class Gatekeeper:
         self._local = LocalWindows()
         self._alone = False
         self._local_guesses = LocalWindows()
+
+    def shared_by(self, found: int, *, whole: bool) -> None:
+        """So many processes like this one were counted; not `whole`: at least so many. Holds when Redis is away."""
+        self.instances = max(1, found if whole else max(found, self.instances))
 
     async def start(self) -> None:
         """Connect ahead of the first request; harmless when Redis is away."""

@@ -10,7 +10,7 @@ refused with 503 `contention`.
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Update, func, literal, select
@@ -18,6 +18,11 @@ from sqlalchemy import Update, func, literal, select
 from db.statement import Bound, Statement
 from tenancy.locks import MANY
 from tenancy.work import UnitOfWork
+
+T = TypeVar("T")
+
+#: What shows that a statement locks: rows, a key that is being inserted, or a gate.
+_LOCKS = (" FOR ", " ON CONFLICT ", "pg_advisory_xact_lock")
 
 
 def over_version(write: Update) -> Statement[Any]:
@@ -45,7 +50,7 @@ async def pessimistic_load(work: UnitOfWork, *statements: Bound[Any]) -> tuple[l
     The statements come in the global order (`LockRank`). Raises ValueError for one that locks nothing.
     """
     for statement in statements:
-        if " FOR " not in statement.sql:
+        if not any(word in statement.sql for word in _LOCKS):
             raise ValueError(f"this statement locks nothing: {statement.sql[:60]}")
     return await work.load(*statements)
 
@@ -53,14 +58,20 @@ async def pessimistic_load(work: UnitOfWork, *statements: Bound[Any]) -> tuple[l
 class LockRank(IntEnum):
     """The global lock order: whatever is locked behind something else has a higher rank or a higher key."""
 
-    PERIOD = 0
-    DOCUMENT = 1
+    #: Rows made where goods come for the first time: written ahead of all locks, and waiting for a rival's.
+    ARRIVAL = 0
+    PERIOD = 1
+    DOCUMENT = 2
     #: A customer with a credit limit, while its exposure is counted.
-    PARTY = 2
-    STOCK_LEVEL = 3
-    COST = 4
-    OPEN_ITEM = 5
-    NUMBER_SERIES = 6
+    PARTY = 3
+    STOCK_LEVEL = 4
+    COST = 5
+    OPEN_ITEM = 6
+    NUMBER_SERIES = 7
+
+
+#: What rows of one table are locked by: ids, days, names.
+Key = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -69,22 +80,52 @@ class Claim:
 
     rank: LockRank
     table: str
-    key: tuple[UUID, ...]
+    key: Key
     name: str = field(default="", compare=False)
 
 
-#: The statement that locks these keys of one table, in their order.
-Locking = Callable[[list[tuple[UUID, ...]]], Bound[Any]]
+#: The statements that lock these keys of one table, in their order.
+Locking = Callable[[list[Any]], Iterable[Bound[Any]]]
 _LOCKING: dict[str, Locking] = {}
 
 
-def locked_by(table: str, statement: Locking) -> None:
-    """Declare how rows of the table are locked; slices do that where their statements are."""
-    _LOCKING[table] = statement
+def locked_by(table: str, statements: Locking) -> None:
+    """Declare how rows of the table are locked; slices do that where what their commands claim is written."""
+    _LOCKING[table] = statements
 
 
-#: What commands of one kind, run for these targets, are going to lock.
-Claims = Callable[[UnitOfWork, list[UUID]], Awaitable[list[Claim]]]
+class Asked(NamedTuple, Generic[T]):
+    """One of several commands, before any of them runs.
+
+    `target`: None for a command without one. `data`: the input, None while it refers to results of earlier commands.
+    """
+
+    target: UUID | None
+    data: T | None
+
+
+#: What these commands of one kind are going to lock, looked up without a lock. It refuses nothing: the commands,
+#: which lock and decide themselves, say what is wrong.
+Claims = Callable[[UnitOfWork, list[Asked[Any]]], Awaitable[list[Claim]]]
+
+
+def targets(asked: Iterable[Asked[Any]]) -> list[UUID]:
+    """What the commands are done with."""
+    return [one.target for one in asked if one.target is not None]
+
+
+def inputs(asked: Iterable[Asked[T]]) -> list[T]:
+    """The inputs that are known."""
+    return [one.data for one in asked if one.data is not None]
+
+
+def claims_of_documents(table: str) -> Claims:
+    """The claims of commands that lock nothing but their target, a document of the table."""
+
+    async def claims(work: UnitOfWork, asked: list[Asked[Any]]) -> list[Claim]:
+        return [Claim(LockRank.DOCUMENT, table, (target,)) for target in targets(asked)]
+
+    return claims
 
 
 async def lock_in_order(work: UnitOfWork, claims: Iterable[Claim]) -> None:
@@ -97,19 +138,28 @@ async def lock_in_order(work: UnitOfWork, claims: Iterable[Claim]) -> None:
     names = {claim.name for claim in ordered if claim.name}
     if 0 < len(names) <= MANY:  # more are free at once hardly ever
         await work.hold_locks(names)
-    keys: dict[str, list[tuple[UUID, ...]]] = {}
+    keys: dict[str, list[Key]] = {}
     for claim in ordered:
         keys.setdefault(claim.table, []).append(claim.key)
     if keys:
-        await pessimistic_load(work, *(_LOCKING[table](found) for table, found in keys.items()))
+        statements = [statement for table, found in keys.items() for statement in _LOCKING[table](found)]
+        await pessimistic_load(work, *statements)
+    work.forgo_locks(names)
 
 
-async def lock_targets(work: UnitOfWork, targets: Iterable[tuple[Claims, UUID]]) -> None:
-    """`lock_in_order` for the targets of several commands; what each will lock is asked for once a kind."""
-    by_kind: dict[Claims, list[UUID]] = {}
-    for claims_of, target in targets:
-        by_kind.setdefault(claims_of, []).append(target)
+async def lock_ahead(work: UnitOfWork, commands: Iterable[tuple[Claims | None, Asked[Any]]]) -> None:
+    """`lock_in_order` for all that several commands will lock, as far as it is known before the first one runs.
+
+    Asked for once a kind. A command that refers to earlier results for all it locks goes without, and one alone
+    locks in order by itself. Raises LockTimeout.
+    """
+    by_kind: dict[Claims, list[Asked[Any]]] = {}
+    for claims_of, asked in commands:
+        if claims_of is not None and asked != (None, None):
+            by_kind.setdefault(claims_of, []).append(asked)
+    if sum(map(len, by_kind.values())) < 2:
+        return
     found: list[Claim] = []
-    for claims_of, ids in by_kind.items():
-        found += await claims_of(work, ids)
+    for claims_of, several in by_kind.items():
+        found += await claims_of(work, several)
     await lock_in_order(work, found)

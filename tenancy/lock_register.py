@@ -1,15 +1,21 @@
 """What operators see of the locks, and the one thing they may do: force one open."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha1
 from typing import TypeVar
 from uuid import UUID
 
 from redis.asyncio import Redis
 
+from db.redis import Script
+
 T = TypeVar("T")
+
+_FORCE = Script.load("tenancy", "lua/lock_force.lua")
 
 #: Keys looked at per SCAN step, and steps at most: a bound on the work for one listing.
 _SCAN_STEP = 1000
@@ -18,13 +24,16 @@ _SCAN_STEPS = 200
 
 @dataclass(frozen=True, slots=True)
 class LockInfo:
-    """A lock that is held. `holder` is `host:process`, `expires_in` seconds (renewed while held)."""
+    """A lock that is held. `holder` is `host:process`, `expires_in` seconds (renewed while held). `lease` tells this
+    holding from any other of the name; it opens nothing.
+    """
 
     name: str
     holder: str
     since: datetime
     expires_in: float
     waited_for: bool
+    lease: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +71,26 @@ class LockRegister:
         infos = await self._describe(prefix, names[:limit])
         return LockListing(tuple(info for info in infos if info is not None), complete and len(names) <= limit)
 
-    async def force_release(self, tenant_id: UUID, name: str) -> bool:
-        """Delete the lock whoever holds it; the holder goes on under the database's own locks.
+    async def force_release(self, tenant_id: UUID, name: str, lease: str) -> bool:
+        """Delete the lock while it is held by this lease; the holder goes on under the database's own locks.
 
-        False when nobody held it. The caller asks the permission and writes the audit entry.
+        False when nobody held it any more, or somebody else. The caller asks the permission and writes the audit
+        entry.
         """
-        held = await self.info(tenant_id, name) is not None
-        await self._of_each(lambda server: server.delete(f"{_prefix(tenant_id)}{name}"))
-        return held
+        key = f"{_prefix(tenant_id)}{name}"
+        return any(await self._of_each(lambda server: _FORCE(server, [key], lease)))
 
     async def _describe(self, prefix: str, keys: list[str]) -> list[LockInfo | None]:
         if not keys:
             return []
         told = await self._of_each(lambda server: _described(server, prefix, keys))
         known = [[info for info in infos if info is not None] for infos in zip(*told, strict=True)]
-        return [infos[0] if len(infos) >= self._majority else None for infos in known]
+        return [self._held(infos) for infos in known]
+
+    def _held(self, infos: list[LockInfo]) -> LockInfo | None:
+        """By whom a majority says it is: a minority may be with somebody who did not get the lock."""
+        leases = Counter(info.lease for info in infos)
+        return next((info for info in infos if leases[info.lease] >= self._majority), None)
 
     async def _of_each(self, ask: Callable[[Redis], Awaitable[T]]) -> list[T]:
         """What the servers that answered said. Raises the first error when a majority did not answer."""
@@ -114,6 +128,7 @@ async def _described(server: Redis, prefix: str, keys: list[str]) -> list[LockIn
             since=datetime.fromtimestamp(int(fields[2]) / 1000, UTC),
             expires_in=max(0, left) / 1000,
             waited_for=fields[3] is not None,
+            lease=sha1(fields[0], usedforsecurity=False).hexdigest(),
         )
         for key, fields, left in zip(keys, replies[::2], replies[1::2], strict=True)
     ]

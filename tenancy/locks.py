@@ -175,9 +175,12 @@ class LockService:
         """The tenant's held locks above the name `after`, at most `limit`. Errors: redis.exceptions.RedisError."""
         return await self._register.listing(tenant_id, limit, after)
 
-    async def force_release(self, tenant_id: UUID, name: str) -> bool:
-        """Open the lock whoever holds it; permission and audit are the caller's. False: nobody held it."""
-        return await self._register.force_release(tenant_id, _checked(name))
+    async def force_release(self, tenant_id: UUID, name: str, lease: str) -> bool:
+        """Open the lock if `lease` (of `info`) still holds it; permission and audit are the caller's.
+
+        False: it was over by itself. Errors: redis.exceptions.RedisError.
+        """
+        return await self._register.force_release(tenant_id, _checked(name), lease)
 
     async def _lease(self, keys: tuple[str, ...], since: float, deadline: float) -> Lease:
         lease = await self._turns.take(keys, deadline)
@@ -230,6 +233,16 @@ async def execute_with_lock(
         locks.release(handle)
 
 
+def stock_name(product_id: UUID, location_id: UUID) -> str:
+    """The lock of what is kept of a product at a location."""
+    return f"stock:{product_id}:{location_id}"
+
+
+def account_name(key: UUID) -> str:
+    """The lock of an open item, a payment or a party."""
+    return f"account:{key}"
+
+
 async def stock_operation(work: HoldsLocks, pairs: Iterable[tuple[UUID, UUID]]) -> None:
     """Guard the stock of these (product_id, location_id) until the commit is sent. Raises LockTimeout.
 
@@ -238,12 +251,12 @@ async def stock_operation(work: HoldsLocks, pairs: Iterable[tuple[UUID, UUID]]) 
     """
     wanted = set(pairs)
     if len(wanted) <= MANY:
-        await work.hold_locks([f"stock:{product}:{location}" for product, location in wanted])
+        await work.hold_locks([stock_name(*pair) for pair in wanted])
 
 
 async def account_operation(work: HoldsLocks, keys: Iterable[UUID]) -> None:
     """Guard these open items, payments or parties until the commit is sent. Raises LockTimeout."""
-    await work.hold_locks([f"account:{key}" for key in sorted(set(keys))])
+    await work.hold_locks([account_name(key) for key in sorted(set(keys))])
 
 
 def is_lock_name(text: str) -> bool:

@@ -35,7 +35,8 @@ from tenancy.job_keys import MAX_ATTEMPTS
 class Event:
     """A fact about one aggregate; `version` is the aggregate's version the fact made.
 
-    `schema`: the form of `data`. Who reads events brings those of older forms up to the newest one.
+    `schema`: the form of `data`. Who reads events brings those of older forms up to the newest one. `id`: what jobs
+    and events that follow from it name as their cause.
     """
 
     aggregate_type: str
@@ -44,6 +45,7 @@ class Event:
     type: str
     data: Mapping[str, Any] = field(default_factory=dict)
     schema: int = 1
+    id: UUID = field(default_factory=new_id, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,7 @@ def add_events(
     published: list[Event], *, principal_id: UUID, correlation_id: str, causation_id: UUID | None, at: datetime
 ) -> Bound[Any]:
     return _ADD_EVENTS(
-        event_ids=[new_id() for _ in published],
+        event_ids=[event.id for event in published],
         aggregate_types=[event.aggregate_type for event in published],
         aggregate_ids=[event.aggregate_id for event in published],
         versions=[event.version for event in published],

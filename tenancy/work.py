@@ -201,14 +201,20 @@ class UnitOfWork:
         queue: str = "default",
         run_at: datetime | None = None,
         unique_key: str | None = None,
+        job_id: UUID | None = None,
     ) -> UUID:
-        """A job row in this transaction; with `unique_key`, none while an equal one is unfinished."""
-        job_id = new_id()
+        """A job row in this transaction; with `unique_key`, none while an equal one is unfinished.
+
+        It follows from the event published last, so a command publishes what happened before it asks for what comes
+        of it; without an event from what its caller follows from. `job_id`: chosen before, for rows that name it.
+        """
+        job_id = job_id or new_id()
+        told = self._events or self.published
         self.save(
             add_job(
                 job_id, queue=queue, kind=kind, payload=payload, run_at=run_at,
                 unique_key=unique_key, correlation_id=self.caller.correlation_id,
-                causation_id=self.caller.causation_id,
+                causation_id=told[-1].id if told else self.caller.causation_id,
             )
         )  # fmt: skip
         return job_id
@@ -232,6 +238,10 @@ class UnitOfWork:
             self._held.append(await self._locks.acquire(self.tenant_id, missing))
             self._locked |= missing
 
+    def forgo_locks(self, keys: Iterable[str]) -> None:
+        """Take none of these from here on: what they guard is locked in the database already."""
+        self._locked |= set(keys)
+
     # -- what TenantDatabase does ----------------------------------------------------------
 
     async def begin(self) -> None:
@@ -250,8 +260,7 @@ class UnitOfWork:
                 await self.begin()
         self._connection = self._connection or await self._pool.acquire()
         self.committing = True
-        # The commit is on its way before the next holder can ask: that one waits for our rows in PostgreSQL, a moment
-        # instead of our answer's way back and its own way there.
+        # The next holder finds the commit under way and waits for our rows: shorter than our answer's way and its own.
         self._let_go()
         return await self._finish(_COMMIT)
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from redis.asyncio import Redis
 
 from db.redis import connect
-from erp.http.cache_tags import moved_by
+from erp.http.cache_tags import moved_by_event
 from tenancy.cache.service import TenantCache
 from workers.event_repository import EventRow
 
@@ -31,7 +31,7 @@ class CacheRepair:
         """`position`: where the primary's log stood when the events were read."""
         tags: dict[UUID, list[str]] = defaultdict(list)
         for event in events:
-            tags[event.tenant_id] += moved_by([(event.aggregate_type, event.aggregate_id)])
+            tags[event.tenant_id] += moved_by_event(event.aggregate_type, event.aggregate_id, event.data)
         for tenant_id, moved in tags.items():
             await self._cache.invalidate(tenant_id, moved, position)
 

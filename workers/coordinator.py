@@ -44,7 +44,7 @@ from workers.settings import WorkerSettings, load_worker_settings
 
 async def _platform_pool(settings: Settings) -> Pool:
     pool = Pool(
-        settings.platform_url, name="platform", size=6, wait=settings.pool_wait,
+        settings.platform_url, name="platform", size=8, wait=settings.pool_wait,
         prepared=settings.prepared_statements, application=settings.instance,
     )  # fmt: skip
     await pool.open()

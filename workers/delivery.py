@@ -1,4 +1,8 @@
-"""Handing events to a consumer, tenant by tenant; one that cannot be taken keeps no other from its effect."""
+"""Handing events to a consumer, tenant by tenant; one that cannot be taken keeps no other from its effect.
+
+An event that takes too long is one that cannot be taken. What takes time is bounded by tenant: after one event that
+used up its own, the tenant's further events are left to the settler, which comes again.
+"""
 
 import time
 from collections import defaultdict
@@ -8,8 +12,8 @@ from uuid import UUID
 
 import psycopg
 
-from db.errors import DomainError
-from erp.projections.applying import deliver, note_failure
+from db.errors import Contention, DomainError, LockTimeout, StatementTimeout
+from erp.projections.applying import GenerationsBusy, deliver, note_failure
 from erp.projections.definition import Consumer, Delivered
 from fleet.logging import get_logger
 from fleet.metrics import event_deliveries_total
@@ -24,6 +28,8 @@ log = get_logger("workers.delivery")
 
 #: Seconds a tenant's facts are kept; they name it in the transaction, nothing is decided by them.
 _KEPT = 60.0
+#: They tell of what was asked, not of whom. Where the database hangs instead, noting the failure fails too.
+_TOO_LONG = (StatementTimeout, LockTimeout, Contention)
 
 
 class Delivery:
@@ -40,16 +46,45 @@ class Delivery:
         self._until = 0.0
 
     async def hand_over(self, consumer: Consumer, events: Sequence[Delivered], *, failed: bool = False) -> None:
-        """Each tenant's events in a transaction. Errors: `OUTAGES`; what was delivered stays so."""
+        """Each tenant's events in a transaction. Errors: `OUTAGES`; what was delivered stays so.
+
+        What keeps one tenant's events from their effect ends in a failure's row, or leaves them for later: the feed
+        has them until they are settled. No other tenant's wait for it.
+        """
         callers = await self._known({event.tenant_id for event in events})
         of_tenant: dict[UUID, list[Delivered]] = defaultdict(list)
         for event in events:
             of_tenant[event.tenant_id].append(event)
         for tenant_id, told in of_tenant.items():
             if (caller := callers.get(tenant_id)) is not None:
-                await self._to(caller, consumer, told, failed)
+                left = await self._to(caller, consumer, told, failed)
+                event_deliveries_total.at(consumer.name, "left").inc(left)
 
-    async def _to(self, caller: Caller, consumer: Consumer, events: list[Delivered], failed: bool) -> None:
+    async def _to(self, caller: Caller, consumer: Consumer, events: list[Delivered], failed: bool) -> int:
+        """How many of them were left for later."""
+        reason = await self._delivered(caller, consumer, events, failed)
+        if reason is None:
+            return 0
+        if isinstance(reason, GenerationsBusy):
+            log.warning("a tenant's read model is busy", consumer=consumer.name, events=len(events))
+            return len(events)
+        if len(events) == 1:
+            await self._failed(caller, consumer, events[0], reason)
+            return 0
+        for at, event in enumerate(events, start=1):
+            alone = await self._delivered(caller, consumer, [event], failed)
+            if isinstance(alone, GenerationsBusy):
+                return len(events) - at + 1
+            if alone is not None:
+                await self._failed(caller, consumer, event, alone)
+            if isinstance(alone, _TOO_LONG):
+                return len(events) - at
+        return 0
+
+    async def _delivered(
+        self, caller: Caller, consumer: Consumer, events: list[Delivered], failed: bool
+    ) -> Exception | None:
+        """Why they were not, all or none. Errors: `OUTAGES`."""
         try:
             applied = (
                 await self._database.run(caller, lambda work: deliver(work, consumer, events, failed=failed))
@@ -57,14 +92,10 @@ class Delivery:
         except Exception as error:
             if _outage(error):
                 raise
-            if len(events) == 1:
-                await self._failed(caller, consumer, events[0], error)
-                return
-            for event in events:
-                await self._to(caller, consumer, [event], failed)
-            return
+            return error
         event_deliveries_total.at(consumer.name, "applied").inc(applied)
         event_deliveries_total.at(consumer.name, "repeated").inc(len(events) - applied)
+        return None
 
     async def _failed(self, caller: Caller, consumer: Consumer, event: Delivered, error: Exception) -> None:
         code = error.code if isinstance(error, DomainError) else type(error).__name__
@@ -98,7 +129,9 @@ class Delivery:
 
 
 def _outage(error: Exception) -> bool:
-    """The database is away or busy: nothing is said about the event."""
+    """The database is away or full: nothing is said about the event."""
+    if isinstance(error, _TOO_LONG):
+        return False
     if isinstance(error, DomainError):
         return error.status >= 500 or error.retryable
     return isinstance(error, OUTAGES) and not isinstance(error, psycopg.errors.IntegrityError)

@@ -110,6 +110,14 @@ LAGS: Statement[tuple[Any, ...]] = Statement(
         " FROM event_consumers c"
     )
 )
+#: By kind, tenants whose newest verification that has ended found a difference. The others cost nothing.
+DIFFERING: Statement[tuple[Any, ...]] = Statement(
+    text(
+        "SELECT v.kind, count(DISTINCT v.tenant_id) FROM event_verifications v WHERE v.state = 'differs'"
+        " AND NOT EXISTS (SELECT FROM event_verifications later WHERE later.tenant_id = v.tenant_id"
+        " AND later.created_at > v.created_at AND later.kind = v.kind AND later.state = 'agrees') GROUP BY v.kind"
+    )
+)
 TENANTS: Statement[TenantRow] = Statement(
     text(
         "SELECT tenant_id, slug, name, state, base_currency, country, time_zone, settings, CAST(:database AS text)"

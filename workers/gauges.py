@@ -6,6 +6,7 @@ from fleet.metrics import (
     QUEUES,
     dead_jobs,
     erp_queue_latency_seconds,
+    event_verifications_differing,
     outbox_lag_seconds,
     outbox_unpublished,
     queue_depth,
@@ -13,10 +14,12 @@ from fleet.metrics import (
     sagas_waiting,
 )
 from tenancy.platform import PlatformDatabase
+from workers.event_feed_repository import DIFFERING
 from workers.event_repository import OUTBOX_LAG
 from workers.repository import BACKLOG, FAILED, UNDER_WAY
 from workers.sagas.sweep import WAITING
 
+_COMPARED = ("events", "projections")
 _SAGAS = ("running", "needs_operator")
 
 
@@ -28,10 +31,8 @@ class Gauges:
 
     async def measure(self) -> bool:
         """All databases together. One that is away counts for nothing; its own alerts tell of it."""
-        asked = await asyncio.gather(
-            *(one.ask(BACKLOG(), FAILED(), OUTBOX_LAG(), WAITING(), UNDER_WAY()) for one in self._platforms),
-            return_exceptions=True,
-        )
+        looks = (BACKLOG(), FAILED(), OUTBOX_LAG(), WAITING(), UNDER_WAY(), DIFFERING())
+        asked = await asyncio.gather(*(one.ask(*looks) for one in self._platforms), return_exceptions=True)
         answers = [answer for answer in asked if not isinstance(answer, BaseException)]
         if not answers:
             for failure in asked:
@@ -51,6 +52,8 @@ class Gauges:
         outbox_lag_seconds.set(max((lag.oldest.total_seconds() for lag in lags if lag.oldest), default=0.0))
         for at, state in enumerate(_SAGAS):
             sagas_waiting.at(state).set(sum(answer[3][0][at] for answer in answers))
+        for kind in _COMPARED:
+            event_verifications_differing.at(kind).set(sum(dict(answer[5]).get(kind, 0) for answer in answers))
         return False
 
     def forget(self) -> None:
@@ -59,5 +62,7 @@ class Gauges:
                 gauge.forget(queue)
         for state in _SAGAS:
             sagas_waiting.forget(state)
+        for kind in _COMPARED:
+            event_verifications_differing.forget(kind)
         outbox_unpublished.set(0)
         outbox_lag_seconds.set(0)

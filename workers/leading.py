@@ -171,7 +171,7 @@ class Coordinator:
         if self.roll_call is not None:
             loops.append(Loop("roll-call", self.roll_call.look, settings.gauges_poll))
         if self._settler is not None:
-            loops.append(Loop("settle", self._settler.settle, settings.settle_poll, busy=_BUSY))
+            loops += self._settler.loops(settings.settle_poll, _BUSY)
         if self._in_doubt is not None:
             loops.append(Loop("two-phase", self._resolve, settings.two_phase_poll))
         return loops
@@ -194,7 +194,7 @@ class PlacedCoordinators:
         self._redis, self._broker, self._holder = redis, broker, holder
         self.pools = {
             name: Pool(
-                one.platform_url, name=f"{name}-platform", size=4, wait=settings.pool_wait,
+                one.platform_url, name=f"{name}-platform", size=6, wait=settings.pool_wait,
                 prepared=settings.prepared_statements, application=settings.instance,
             )
             for name, one in settings.databases.items()

@@ -26,6 +26,7 @@ from workers.schedule_repository import (
     DROP_KEYS,
     DROP_RUNS,
     DROP_TENANT_RUNS,
+    DROP_VERIFICATIONS,
     NOTE_RUN,
     SETTLE,
     TAKE_MOMENT,
@@ -103,6 +104,7 @@ TASKS: tuple[Task, ...] = (
     Task("two_phase_clean_up", 3600.0, tidy=dropping(DROP_DECISIONS, timedelta(days=7))),
     Task("schedule_clean_up", 3600.0, tidy=dropping(DROP_RUNS, timedelta(days=30))),
     Task("schedule_run_clean_up", 3600.0, tidy=dropping(DROP_TENANT_RUNS, timedelta(days=30))),
+    Task("verification_clean_up", 3600.0, tidy=dropping(DROP_VERIFICATIONS, timedelta(days=90))),
 )
 
 

@@ -31,6 +31,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from db.metadata import metadata
 from db.statement import Statement, rows_of
+from erp.eventstore.models import event_verifications
 from erp.inventory.models import reservations
 from erp.jobs.models import cron_runs, jobs
 from erp.operations.system_schedules import SYSTEM_COLUMNS, TENANT_ZONE
@@ -222,6 +223,7 @@ DROP_JOBS = _drop(
     jobs.c.phase.in_([literal_column(f"'{phase}'") for phase in ("done", "discarded", "cancelled")]),
 )  # fmt: skip
 DROP_RUNS = _drop(cron_runs, cron_runs.c.slot)
+DROP_VERIFICATIONS = _drop(event_verifications, event_verifications.c.created_at)
 DROP_TENANT_RUNS = _drop(schedule_runs, schedule_runs.c.created_at)
 #: A commit that is not carried out everywhere is kept, however old. What was given up is kept for as long as its
 #: coordinator could still come back to ask.

@@ -1,10 +1,13 @@
 """What makes consumers certain: the feed in PostgreSQL, read on from where each consumer has confirmed.
 
 Whatever became of the stream, an event below the horizon has had its effect before the consumer confirms beyond it.
-Any number may settle at once; what one has delivered the other finds done.
+Any number may settle at once; what one has delivered the other finds done. Each consumer is settled by a loop of its
+own, and how far all are is measured by another: none waits for what another cannot do.
 """
 
+import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from erp.projections.definition import Consumer
 from erp.projections.repository import Place
@@ -22,9 +25,10 @@ from workers.event_feed_repository import (
     UNSETTLED,
     FeedRow,
 )
+from workers.loops import Loop
 
 BATCH = 500
-#: Batches a pass goes on for one consumer before the others have their turn.
+#: Batches of one pass; then the loop looks whether it is to end.
 _BATCHES = 20
 
 
@@ -36,27 +40,45 @@ class Settler:
         self._platform = delivery.platform
         self._consumers = tuple(consumers)
         self._batch = batch
+        #: Consumer -> when it last had confirmed everything, on this process's clock.
+        self._settled: dict[str, float] = {}
 
-    async def settle(self) -> bool:
-        """One pass over all consumers; whether more waits. Errors: those of the database; nothing is skipped."""
-        more = False
-        for consumer in self._consumers:
-            for _ in range(_BATCHES):
-                again = await self._batch_of(consumer)
-                if not again:
-                    break
-            more = more or again
-        [lags] = await self._platform.ask(LAGS())
+    def loops(self, pause: float, busy: float) -> list[Loop]:
+        """What has to run while this process leads; see `Loop` for the pauses."""
+        settling = [
+            Loop(f"settle-{consumer.name}", partial(self.settle, consumer), pause, busy=busy)
+            for consumer in self._consumers
+        ]
+        return [*settling, Loop("consumer-lags", self.measure, pause)]
+
+    async def settle(self, consumer: Consumer) -> bool:
+        """One pass over what the consumer has not confirmed; whether more waits. Errors: those of the database;
+        nothing is skipped."""
+        for _ in range(_BATCHES):
+            if not await self._batch_of(consumer):
+                return False
+        return True
+
+    async def measure(self) -> bool:
+        """How old what consumers have confirmed is. Errors: those of the database; lags that cannot be read grow."""
+        try:
+            [lags] = await self._platform.ask(LAGS())
+        except Exception:
+            for name, since in self._settled.items():
+                event_consumer_lag_seconds.at(name, self._delivery.name).set(time.monotonic() - since)
+            raise
         for name, age, dead in lags:
-            event_consumer_lag_seconds.at(name).set(max(0.0, age))
-            event_dead_letters.at(name).set(dead)
-        return more
+            self._settled[name] = time.monotonic() - max(0.0, age)
+            event_consumer_lag_seconds.at(name, self._delivery.name).set(max(0.0, age))
+            event_dead_letters.at(name, self._delivery.name).set(dead)
+        return False
 
     def forget(self) -> None:
         """Who does not lead says nothing rather than old news."""
+        self._settled.clear()
         for consumer in self._consumers:
-            event_consumer_lag_seconds.forget(consumer.name)
-            event_dead_letters.forget(consumer.name)
+            event_consumer_lag_seconds.forget(consumer.name, self._delivery.name)
+            event_dead_letters.forget(consumer.name, self._delivery.name)
 
     async def _batch_of(self, consumer: Consumer) -> bool:
         place = await self._place(consumer)

@@ -8,6 +8,7 @@ from litestar import Router, get, patch, post
 
 from erp.accounting import service
 from erp.accounting.accounts import account_view
+from erp.accounting.claims import claims_of_closings, claims_of_entries
 from erp.accounting.entries import entry_view
 from erp.accounting.lists import (
     ACCOUNT,
@@ -62,17 +63,20 @@ UPDATE_ACCOUNT = Command(
 )
 CREATE_PERIODS = Command("periods.create", service.create_periods, "periods:write", CreatePeriodsInput, status=201)
 CLOSE_PERIOD = Command(
-    "periods.close", service.close_period, "periods:close", ClosePeriodInput, target=True, match="accepted"
-)
+    "periods.close", service.close_period, "periods:close", ClosePeriodInput, target=True, match="accepted",
+    claims=claims_of_closings,
+)  # fmt: skip
 REOPEN_PERIOD = Command(
-    "periods.reopen", service.reopen_period, "periods:reopen", ReopenPeriodInput, target=True, match="accepted"
-)
+    "periods.reopen", service.reopen_period, "periods:reopen", ReopenPeriodInput, target=True, match="accepted",
+    claims=claims_of_closings,
+)  # fmt: skip
 CREATE_ENTRY = Command(
-    "journal_entries.create", service.create_entry, "ledger:write", CreateEntryInput, status=201, key="required"
-)
+    "journal_entries.create", service.create_entry, "ledger:write", CreateEntryInput, status=201, key="required",
+    claims=claims_of_entries,
+)  # fmt: skip
 REVERSE_ENTRY = Command(
     "journal_entries.reverse", service.reverse_entry, "ledger:write", ReverseEntryInput,
-    status=201, target=True, key="required", made_in="/v1/journal-entries",
+    status=201, target=True, key="required", made_in="/v1/journal-entries", claims=claims_of_entries,
 )  # fmt: skip
 COMMANDS = (
     CREATE_ACCOUNT, UPDATE_ACCOUNT, CREATE_PERIODS, CLOSE_PERIOD, REOPEN_PERIOD, CREATE_ENTRY, REVERSE_ENTRY,

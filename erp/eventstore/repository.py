@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import DateTime, Integer, Text, Uuid, bindparam, cast, func, insert, select, text, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import DateTime, Integer, Text, Uuid, bindparam, cast, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from db.statement import TENANT, Statement, any_of
 from erp.eventstore.folding import StreamEvent
@@ -39,28 +39,6 @@ class LevelPlace(NamedTuple):
     version: int
     on_hand: Decimal
     reserved: Decimal
-
-
-class LevelFinding(NamedTuple):
-    """A level as stored and as its events add up to. `told`: from its beginning, or since it was opened."""
-
-    id: UUID
-    product_id: UUID
-    location_id: UUID
-    version: int
-    on_hand: Decimal
-    reserved: Decimal
-    folded_version: int | None
-    folded_on_hand: Decimal | None
-    folded_reserved: Decimal | None
-    changes: int
-    start: int
-    told: bool
-
-    @property
-    def complete(self) -> bool:
-        """Every version from the start of what was told to the stored one was told exactly once."""
-        return self.told and self.changes == self.version - self.start and self.folded_version == self.version
 
 
 class LineOfOrder(NamedTuple):
@@ -152,7 +130,7 @@ LEVEL_CHANGES: Statement[LevelChange] = Statement(
         "SELECT (told.one->>'version')::integer AS version, (told.one->>'on_hand')::numeric,"
         " (told.one->>'reserved')::numeric, e.type, e.occurred_at"
         " FROM events e, LATERAL jsonb_array_elements(e.data->'levels') AS told (one)"
-        " WHERE e.tenant_id = :tenant_id"
+        " WHERE e.tenant_id = :tenant_id AND left(e.type, 2) <> 'x-'"
         " AND e.data @> jsonb_build_object('levels', jsonb_build_array(jsonb_build_object("
         "'product_id', CAST(:product AS text), 'location_id', CAST(:location AS text))))"
         " AND told.one->>'product_id' = CAST(:product AS text)"
@@ -161,46 +139,24 @@ LEVEL_CHANGES: Statement[LevelChange] = Statement(
     ),
     LevelChange,
 )
-#: Every level with what its events add up to, where the two are not the same; one snapshot, one pass.
-LEVEL_FINDINGS: Statement[LevelFinding] = Statement(
-    text(
-        "WITH told AS MATERIALIZED ("
-        " SELECT (one->>'product_id')::uuid AS product_id, (one->>'location_id')::uuid AS location_id,"
-        " (one->>'version')::integer AS version, (one->>'on_hand')::numeric AS on_hand,"
-        " (one->>'reserved')::numeric AS reserved, e.type = 'stock_level.opened' AS opened"
-        " FROM events e, LATERAL jsonb_array_elements(e.data->'levels') AS changes (one)"
-        " WHERE e.tenant_id = :tenant_id AND e.data ? 'levels'),"
-        " starts AS (SELECT product_id, location_id, coalesce(max(version) FILTER (WHERE opened), 1) AS start,"
-        " bool_or(opened) OR min(version) = 2 AS told FROM told GROUP BY product_id, location_id),"
-        " folded AS (SELECT product_id, location_id, start, starts.told, max(version) AS version,"
-        " sum(told.on_hand) AS on_hand, sum(told.reserved) AS reserved,"
-        " count(*) FILTER (WHERE version > start)::integer AS changes"
-        " FROM starts JOIN told USING (product_id, location_id) WHERE version >= start"
-        " GROUP BY product_id, location_id, start, starts.told)"
-        " SELECT l.id, l.product_id, l.location_id, l.version, l.on_hand, l.reserved, f.version, f.on_hand,"
-        " f.reserved, coalesce(f.changes, 0), coalesce(f.start, 1), coalesce(f.told, l.version = 1)"
-        " FROM stock_levels l LEFT JOIN folded f USING (product_id, location_id)"
-        " WHERE l.tenant_id = :tenant_id AND NOT (coalesce(f.told, l.version = 1)"
-        " AND coalesce(f.changes, 0) = l.version - coalesce(f.start, 1)"
-        " AND coalesce(f.version, 1) = l.version"
-        " AND coalesce(f.on_hand, 0) = l.on_hand AND coalesce(f.reserved, 0) = l.reserved)"
-        " ORDER BY l.product_id, l.location_id LIMIT CAST(:at_most AS bigint)"
-    ),
-    LevelFinding,
-)
-COUNT_LEVELS: Statement[tuple[Any, ...]] = Statement(
-    select(func.count()).select_from(stock_levels).where(stock_levels.c.tenant_id == TENANT)
-)
 
+#: Nothing comes back when a run of before has begun it.
 ADD_VERIFICATION: Statement[VerificationRow] = Statement(
     insert(event_verifications)
     .values(
         tenant_id=TENANT, id=bindparam("id", type_=Uuid), kind=bindparam("kind", type_=Text),
         created_at=bindparam("created_at", type_=DateTime(timezone=True)),
     )
+    .on_conflict_do_nothing()
     .returning(*VERIFICATION_COLUMNS),
     VerificationRow,
 )  # fmt: skip
+LOCK_VERIFICATION: Statement[VerificationRow] = Statement(
+    select(*VERIFICATION_COLUMNS)
+    .where(event_verifications.c.tenant_id == TENANT, event_verifications.c.id == bindparam("of_id", type_=Uuid))
+    .with_for_update(),
+    VerificationRow,
+)
 END_VERIFICATION: Statement[VerificationRow] = Statement(
     update(event_verifications)
     .where(event_verifications.c.tenant_id == TENANT, event_verifications.c.id == bindparam("of_id", type_=Uuid))

@@ -9,16 +9,23 @@ from erp.eventstore.errors import StreamMoved
 from erp.eventstore.repository import (
     ADD_VERIFICATION,
     END_VERIFICATION,
+    LOCK_VERIFICATION,
     STREAM_VERSION,
     VerificationRow,
 )
 from erp.eventstore.schemas import AppendedView, AppendInput, StartVerificationInput, VerificationView
 from erp.eventstore.verifying import Findings
 from erp.eventstore.views import verification_view
+from erp.jobs.notices import NewNotice, give_notice
 from tenancy.trail import Event
 from tenancy.work import UnitOfWork
 
 JOB_KIND = "verification"
+#: What is compared, in people's words.
+_COMPARED = {
+    "events": "Orders and stock levels beside their events",
+    "projections": "Read models beside the documents",
+}
 
 
 async def append_event(work: UnitOfWork, data: AppendInput) -> AppendedView:
@@ -41,14 +48,19 @@ async def append_event(work: UnitOfWork, data: AppendInput) -> AppendedView:
 
 async def start_verification(work: UnitOfWork, data: StartVerificationInput) -> VerificationView:
     """A row that says what is found, and the job that finds it."""
-    row = await begin_verification(work, data.kind)
+    row = await begin_verification(work, data.kind, new_id())
     work.enqueue(JOB_KIND, {"verification_id": str(row.id), "kind": data.kind, "reopen": data.reopen}, queue="low")
     return verification_view(row)
 
 
-async def begin_verification(work: UnitOfWork, kind: str) -> VerificationRow:
-    [rows] = await work.load(ADD_VERIFICATION(id=new_id(), kind=kind, created_at=work.now))
-    row: VerificationRow = rows[0]
+async def begin_verification(work: UnitOfWork, kind: str, verification_id: UUID) -> VerificationRow:
+    """The verification of this id; as it stands when an attempt before this one has begun it."""
+    [added] = await work.load(ADD_VERIFICATION(id=verification_id, kind=kind, created_at=work.now))
+    if not added:
+        [added] = await work.load(LOCK_VERIFICATION(of_id=verification_id))
+        known: VerificationRow = added[0]
+        return known
+    row: VerificationRow = added[0]
     told = {"kind": kind}
     work.publish(Event("verification", row.id, 1, "verification.started", told))
     work.audit("verification.start", "verification", row.id, after=told)
@@ -56,7 +68,7 @@ async def begin_verification(work: UnitOfWork, kind: str) -> VerificationRow:
 
 
 async def end_verification(work: UnitOfWork, verification_id: UUID, found: Findings) -> VerificationRow:
-    """Keep what was found; an event tells of it."""
+    """Keep what was found; an event tells of it, and of a difference a notice to the tenant's people too."""
     state = "differs" if found.differing else "agrees"
     difference = None if found.first is None else Jsonb(found.first.facts())
     [rows] = await work.load(
@@ -69,4 +81,13 @@ async def end_verification(work: UnitOfWork, verification_id: UUID, found: Findi
     told = {"kind": row.kind, "state": state, "checked": found.checked, "differing": found.differing}
     work.publish(Event("verification", row.id, row.version, "verification.finished", told))
     work.audit("verification.finish", "verification", row.id, after=told)
+    if found.first is not None:
+        await give_notice(
+            work,
+            NewNotice(
+                kind="verification_differs", key=str(row.id),
+                title=f"{_COMPARED[row.kind]}: {found.differing} of {found.checked} differ",
+                subject_type="verification", subject_id=row.id, data={"kind": row.kind, **found.first.facts()},
+            ),
+        )  # fmt: skip
     return row

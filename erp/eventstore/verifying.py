@@ -9,16 +9,15 @@ from uuid import UUID
 from db.consistency import PRIMARY_ONLY
 from erp.eventstore import levels, orders
 from erp.eventstore.folding import Folded, StreamEvent, differences
+from erp.eventstore.level_history import look_at_levels
 from erp.eventstore.levels import StoredLevel
+from erp.eventstore.levels_repository import LevelFinding
 from erp.eventstore.repository import (
-    COUNT_LEVELS,
     EVENT_PAGE,
-    LEVEL_FINDINGS,
     LINE_PAGE,
     LOCK_LEVEL,
     ORDER_PAGE,
     TOUCH_LEVEL,
-    LevelFinding,
     LineOfOrder,
 )
 from erp.inventory.events import OPENED
@@ -29,7 +28,7 @@ from tenancy.database import TenantDatabase
 from tenancy.trail import Event
 from tenancy.work import UnitOfWork
 
-#: Orders compared in one snapshot, and levels that are looked at one by one.
+#: Orders compared in one snapshot, and levels opened by one run.
 _PAGE: Final = 200
 _MOST: Final = 1_000
 #: Pages one run reads: five million orders.
@@ -116,9 +115,7 @@ def judge(aggregate_type: str, aggregate_id: str, stored: Mapping[str, Any], fol
 
 
 async def _verify_levels(database: TenantDatabase, caller: Caller) -> Findings:
-    [[(checked,)], rows] = await database.read(
-        caller, COUNT_LEVELS(), LEVEL_FINDINGS(at_most=_MOST), consistency=PRIMARY_ONLY
-    )
+    checked, rows = await look_at_levels(database, caller)
     found = Findings(checked=checked)
     for row in rows:
         found = found.plus(replace(_judge_level(row), checked=0))
@@ -132,9 +129,7 @@ def _judge_level(row: LevelFinding) -> Findings:
     if not row.complete:
         told = f"{row.changes} of {row.version - row.start} changes told"
         return Findings(1, 0, 1, Difference(levels.AGGREGATE, str(row.id), "version", row.version, told))
-    folded = levels.stored_level(
-        StoredLevel(row.version, row.folded_on_hand or row.on_hand * 0, row.folded_reserved or row.reserved * 0)
-    )
+    folded = levels.stored_level(StoredLevel(row.version, row.folded_on_hand, row.folded_reserved))
     [first, *_] = differences(stored, folded)
     return Findings(1, 0, 1, Difference(levels.AGGREGATE, str(row.id), *first))
 
@@ -144,8 +139,8 @@ async def open_levels(database: TenantDatabase, caller: Caller, step: Step, *, b
 
     With `broken` those with a gap too: after releases of both kinds have run side by side.
     """
-    [rows] = await database.read(caller, LEVEL_FINDINGS(at_most=_MOST), consistency=PRIMARY_ONLY)
-    untold = [row.id for row in rows if not row.told or (broken and not row.complete)]
+    _, rows = await look_at_levels(database, caller)
+    untold = [row.id for row in rows if not row.told or (broken and not row.complete)][:_MOST]
     for level_id in untold:
         await step(lambda work, level_id=level_id: _open(work, level_id))  # type: ignore[misc]
     return len(untold)

@@ -77,9 +77,10 @@ class Api:
         """Raises ApiProblem."""
         return await self._call("POST", path, json=body, headers={"Idempotency-Key": key} if key else {})
 
-    async def put(self, path: str, body: Any) -> Any:
-        """Raises ApiProblem."""
-        return await self._call("PUT", path, json=body)
+    async def put(self, path: str, body: Any, *, version: int | None = None) -> Any:
+        """With a `version`, only over that one. Raises ApiProblem."""
+        headers = {} if version is None else {"If-Match": f'"{version}"'}
+        return await self._call("PUT", path, json=body, headers=headers)
 
     async def patch(self, path: str, body: Any, *, version: int) -> Any:
         """Only of the record as it was read. Raises ApiProblem."""

@@ -50,7 +50,7 @@ async def schedule_reminder(work: UnitOfWork, invoice_id: UUID) -> dict[str, Any
     told = {"invoice_id": str(invoice_id), "number": invoice.number, "remind_on": remind_on.isoformat()}
     if added:
         at = datetime.combine(remind_on, _MORNING, ZoneInfo(work.tenant.time_zone)).astimezone(UTC)
-        work.enqueue("overdue_invoices", {}, queue="low", run_at=at, unique_key=f"reminder:{invoice_id}")
         work.publish(Event("reminder_schedule", schedule_id, 1, "reminder.scheduled", told))
         work.audit("reminder.schedule", "invoice", invoice_id, after=told)
+        work.enqueue("overdue_invoices", {}, queue="low", run_at=at, unique_key=f"reminder:{invoice_id}")
     return told

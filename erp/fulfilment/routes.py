@@ -119,8 +119,8 @@ async def reconcile(request: ApiRequest) -> Reply[ReconciliationView]:
 
 @get("/causation", summary="Trace what led to what", opt={"listing": CAUSATION})
 async def list_causation(request: ApiRequest) -> Reply[Page[CausationView]]:
-    """Events in the order of their positions; `?correlation_id=` shows one request's: what followed by events alone,
-    and the events it followed from."""
+    """Events in the order of their positions; `?correlation_id=` shows one request's: what followed in jobs,
+    and the events that it followed from."""
     page: Reply[Any] = await list_page(request, "audit:read", CAUSATION, causation_view)
     return page
 

@@ -31,7 +31,7 @@ async def create_fulfilment(work: UnitOfWork, data: CreateFulfilmentInput) -> Fu
     if orders[0].state not in _STARTS:
         raise InvalidState(f"The order is {orders[0].state}.", state=orders[0].state, allowed_in=list(_STARTS))
     saga_id = new_id()
-    job_id = work.enqueue(JOB_KIND, {"saga_id": str(saga_id)}, queue=QUEUE)
+    job_id = new_id()
     numbers = range(1, len(NAMES) + 1)
     work.save(
         ADD_RUN(
@@ -47,6 +47,7 @@ async def create_fulfilment(work: UnitOfWork, data: CreateFulfilmentInput) -> Fu
     told = {"kind": KIND, "order_id": str(data.order_id), "number": orders[0].number}
     work.publish(Event("fulfilment", saga_id, 1, "fulfilment.created", told))
     work.audit("fulfilment.create", "fulfilment", saga_id, after=told)
+    work.enqueue(JOB_KIND, {"saga_id": str(saga_id)}, queue=QUEUE, job_id=job_id)
 
     async def count() -> None:
         distributed_transactions_total.at("saga", "started").inc()
@@ -96,7 +97,8 @@ async def _decide(
     run = state.run._replace(
         state="running" if towards == "forward" else "compensating", direction=towards, attempts=0, since=work.now,
         fence=state.run.fence + 1, error_code=None, error_detail=None,
-        job_id=work.enqueue(JOB_KIND, {"saga_id": str(state.run.id)}, queue=QUEUE),
+        job_id=new_id(),
     )  # fmt: skip
     after = await recording.save(work, state, run, what, step, reason=reason)
+    work.enqueue(JOB_KIND, {"saga_id": str(run.id)}, queue=QUEUE, job_id=run.job_id)
     return fulfilment_view(after.run, after.steps)

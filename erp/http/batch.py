@@ -21,7 +21,7 @@ from erp.http.parameters import refuse_unknown_parameters
 from erp.http.request import ApiRequest
 from erp.kernel.errors import Invalid, UnknownField
 from tenancy.caller import Caller
-from tenancy.concurrency import lock_targets
+from tenancy.concurrency import Asked, lock_ahead
 from tenancy.database import Answer
 from tenancy.work import UnitOfWork
 
@@ -87,8 +87,9 @@ def batch_router(commands: Mapping[str, Command]) -> Router:
     async def run_batch(request: ApiRequest, data: BatchInput) -> Reply[BatchView]:
         """All operations take effect or none does; a refusal names the operation in `pointer`.
 
-        Each operation needs its own permission. What the operations on sales orders will lock is locked ahead, in
-        one order for everybody; other records are locked in the order of the operations.
+        Each operation needs its own permission. What the operations will lock (orders, documents, stock, open items,
+        numbers) is locked ahead, in one order for everybody, so that batches in opposite orders wait for each other
+        and go through. Only what hangs on a `$from` is not known ahead and is locked when its turn comes.
         """
         caller = request.caller
         refuse_unknown_parameters(request)
@@ -137,13 +138,14 @@ def _decode(command: Command, data: dict[str, Any] | None) -> msgspec.Struct:
 
 async def _run(steps: list[_Step], work: UnitOfWork) -> BatchView:
     results: list[BatchResult] = []
-    claiming = [
-        (step.command.claims, step.asked.target)
-        for step in steps
-        if step.command.claims is not None and isinstance(step.asked.target, UUID)
-    ]
-    if len(claiming) > 1:  # one command alone locks in order by itself
-        await lock_targets(work, claiming)
+    await lock_ahead(
+        work,
+        (
+            (step.command.claims, Asked(step.asked.target, step.data))
+            for step in steps
+            if not isinstance(step.asked.target, Reference)
+        ),
+    )
     for step in steps:
         with located(step.pointer, operation=step.index):
             command, asked = step.command, step.asked

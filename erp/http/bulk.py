@@ -25,6 +25,7 @@ from erp.http.problems import as_refusal, problem_body, record_defect
 from erp.http.request import ApiRequest
 from erp.http.stream import NDJSON, StreamReply
 from erp.kernel.errors import LimitExceeded, NotFound
+from tenancy.concurrency import Asked, lock_ahead
 from tenancy.database import Answer, Idempotency
 from tenancy.work import UnitOfWork
 
@@ -207,6 +208,7 @@ class _Bulk:
 
         async def run(work: UnitOfWork) -> list[bytes]:
             answers = []
+            await lock_ahead(work, ((self._command.claims, Asked(None, data)) for _, _, data in rows))
             for number, key, data in rows:
                 with located("/data", fields_only=True, line=number):
                     view = await self._command.bind(None, data)(work)

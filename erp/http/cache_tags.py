@@ -3,8 +3,8 @@
 Reads of products, parties and tax groups are cached; availability, balances and documents never are.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 from uuid import UUID
 
 from tenancy.cache.entries import changed
@@ -20,14 +20,31 @@ _MOVED: Final[dict[str, Callable[[UUID], tuple[str, ...]]]] = {
     "category": lambda _: ("product:all",),
 }
 
+#: What `permissions` and `configuration` drop: no entries of the cache, but what instances keep in their memory.
+CREDENTIALS: Final = "credentials:all"
+CONFIGURATION: Final = "configuration:all"
+#: The event of a drop by hand; it names the tags.
+BY_HAND: Final = "cache_invalidation"
+
+_FORMS: Final = ("list", "search")
+#: A product shows its tax group's code.
+_ALL_OF: Final[dict[str, tuple[str, ...]]] = {
+    "product": ("product:all",), "party": ("party:all",), "tax_group": ("tax_group:all", "product:all"),
+    **{form: (f"{form}:all",) for form in _FORMS},
+}  # fmt: skip
+
 STRATEGIES: Final[dict[str, tuple[str, ...]]] = {
-    "product-updates": ("product:all",),
-    "party-updates": ("party:all",),
-    "price-updates": ("product:all", "tax_group:all"),
-    "list-views": ("list:all",),
-    "search-results": ("list:all",),
-    "everything": ("product:all", "party:all", "tax_group:all", "list:all"),
-}
+    "product-updates": _ALL_OF["product"],
+    "party-updates": _ALL_OF["party"],
+    "price-updates": _ALL_OF["tax_group"],
+    "list-views": _ALL_OF["list"],
+    "search-results": _ALL_OF["search"],
+    "configuration": (CONFIGURATION,),
+    "permissions": (CREDENTIALS,),
+    "everything": (
+        "product:all", "party:all", "tax_group:all", "list:all", "search:all", CONFIGURATION, CREDENTIALS,
+    ),
+}  # fmt: skip
 
 
 def moved_by(aggregates: Iterable[tuple[str, UUID]]) -> list[str]:
@@ -35,16 +52,21 @@ def moved_by(aggregates: Iterable[tuple[str, UUID]]) -> list[str]:
     return list(dict.fromkeys(tag for kind, key in aggregates if kind in _MOVED for tag in _MOVED[kind](key)))
 
 
+def moved_by_event(kind: str, key: UUID, data: Mapping[str, Any]) -> list[str]:
+    """The same for one event as it was published, drops by hand included."""
+    return list(data["tags"]) if kind == BY_HAND else moved_by([(kind, key)])
+
+
 def tags_of_pattern(pattern: str) -> tuple[str, ...] | None:
-    """`*`, `<kind>:*` or `<kind>:<id>` as tags; None for anything else."""
+    """`*`, `<kind>:*` or `<kind>:<id>` as tags; None for anything else. Lists and searches have no ids."""
     if pattern == "*":
         return STRATEGIES["everything"]
     kind, _, rest = pattern.partition(":")
-    if kind not in (*KINDS, "list"):
-        return None
     if rest == "*":
-        return (f"{kind}:all",)
+        return _ALL_OF.get(kind)
+    if kind not in KINDS:
+        return None
     try:
-        return (f"{kind}:{UUID(rest).hex}",)
+        return _MOVED[kind](UUID(rest))
     except ValueError:
         return None

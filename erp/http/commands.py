@@ -42,8 +42,8 @@ class Command:
     `run` is called as `run(work)`, then the target's id when `target`, then the input when there is one;
     the view it returns becomes the answer (None: no content). `key`: whether an Idempotency-Key is required
     (money and stock) or accepted. `match`: whether If-Match is required, accepted or makes no sense. `made_in`:
-    the collection where what it makes is found, when that is not the path it is posted to. `claims`: what it locks
-    for its targets, so that several in one transaction lock in the global order.
+    the collection where what it makes is found, when that is not the path it is posted to. `claims`: what it will
+    lock for its target and input, so that several in one transaction lock in the global order.
     """
 
     name: str

@@ -122,8 +122,9 @@ def _parameters(method: str, declared: Declared, public: bool) -> list[Json]:
         found.append({**_KEY, "required": command.key == "required"})
         if command.match != "none":
             found.append({**_MATCH, "required": command.match == "required"})
-    elif method == "post" and "reads" not in declared.options:
+    elif "key" in declared.options or (method == "post" and "reads" not in declared.options):
         found.append({**_KEY, "required": declared.options.get("key") == "required"})
+        found += [_MATCH] if "match" in declared.options else []
     elif not public:
         found.append(_TOKEN)
     if listing is not None:
@@ -197,6 +198,8 @@ def _statuses(path: str, method: str, operation: Json, declared: Declared, publi
             statuses |= {413, 415}
     if command is not None and command.match != "none":
         statuses |= {412} | ({428} if command.match == "required" else set())
+    if "match" in declared.options:
+        statuses.add(412)
     return sorted(statuses)
 
 

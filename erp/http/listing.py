@@ -238,7 +238,8 @@ async def list_page(
         return body(results), seen
 
     kind, ttl = cached
-    entry = listed(kind, b"\n".join((scope, encode_json([asked.limit, asked.cursor, asked.fields]))))
+    form = "search" if "search" in asked.shape.filters else "list"
+    entry = listed(kind, b"\n".join((scope, encode_json([asked.limit, asked.cursor, asked.fields]))), form)
     return Reply((await through_cache(request, entry, ttl, load)).value)
 
 

@@ -14,6 +14,7 @@ from erp.http.request import ApiRequest
 from erp.inventory import correction_routes, place_routes, service
 from erp.inventory.adjustment_repository import AdjustmentRow
 from erp.inventory.adjustments import adjustment_summary, adjustment_view
+from erp.inventory.claims import claims_of_adjustments, claims_of_new_reservations, claims_of_reservations
 from erp.inventory.history import ON_HAND_THEN, TOTAL, VALUATION_NOW, VALUATION_THEN, OnHandRow, ValuationRow
 from erp.inventory.queries import (
     ADJUSTMENT,
@@ -55,19 +56,19 @@ from erp.kernel.text import Date
 
 RESERVE = Command(
     "reservations.create", service.create_reservation, "reservations:write", CreateReservationInput, status=201,
-    key="required",
+    key="required", claims=claims_of_new_reservations,
 )  # fmt: skip
 EXTEND = Command(
     "reservations.extend", service.extend_reservation, "reservations:write", ExtendReservationInput, target=True,
-    match="accepted",
+    match="accepted", claims=claims_of_reservations,
 )  # fmt: skip
 RELEASE = Command(
     "reservations.release", service.release_reservation, "reservations:write", target=True, key="required",
-    match="accepted",
+    match="accepted", claims=claims_of_reservations,
 )  # fmt: skip
 ADJUST = Command(
     "stock_adjustments.create", service.create_adjustment, "stock:write", CreateAdjustmentInput, status=201,
-    key="required",
+    key="required", claims=claims_of_adjustments,
 )  # fmt: skip
 COMMANDS = (RESERVE, EXTEND, RELEASE, ADJUST, *place_routes.COMMANDS)
 

@@ -55,7 +55,9 @@ __all__ = [
     "MoveKind",
     "Pair",
     "Stock",
+    "arrival_saves",
     "arrived_later",
+    "cost_loads",
     "ensure_levels",
     "in_lock_order",
     "level_loads",
@@ -75,13 +77,18 @@ _MANY = 1_000
 def stock_loads(pairs: Iterable[Pair]) -> tuple[Bound[LevelRow], Bound[CostRow]]:
     """Levels, then costs, locked in sorted order; they come after documents and before open items."""
     ordered = in_lock_order(pairs)
-    return level_loads(ordered), LOCK_COSTS(products=products_of(ordered))
+    return level_loads(ordered), cost_loads(products_of(ordered))
 
 
 def level_loads(pairs: Iterable[Pair]) -> Bound[LevelRow]:
     """Only the levels, for commands that move no goods (reserving, releasing)."""
     ordered = in_lock_order(pairs)
     return LOCK_LEVELS(products=[product for product, _ in ordered], locations=[place for _, place in ordered])
+
+
+def cost_loads(ordered: list[UUID]) -> Bound[CostRow]:
+    """Only the costs of these products, sorted; they come behind the levels."""
+    return LOCK_COSTS(products=ordered)
 
 
 def arrived_later(pairs: Iterable[Pair], on: date) -> Bound[LaterRow]:
@@ -160,16 +167,17 @@ async def numbered(work: UnitOfWork, ledger: Ledger, stock: Stock, *series: str)
 def ensure_levels(work: UnitOfWork, pairs: Iterable[Pair]) -> None:
     """Queue level and cost rows at zero where there are none, to be locked by the next load."""
     ordered = in_lock_order(pairs)
-    if not ordered:
-        return
-    work.save(
-        ENSURE_LEVELS(
-            products=[product for product, _ in ordered],
-            locations=[place for _, place in ordered],
-            ids=[new_id() for _ in ordered],
-        ),
-        ENSURE_COSTS(products=products_of(ordered)),
-    )
+    if ordered:
+        work.save(*arrival_saves(ordered))
+
+
+def arrival_saves(ordered: Sequence[Pair]) -> tuple[Bound[Any], Bound[Any]]:
+    """The writes of `ensure_levels`, for pairs in the order of locks."""
+    return ENSURE_LEVELS(
+        products=[product for product, _ in ordered],
+        locations=[place for _, place in ordered],
+        ids=[new_id() for _ in ordered],
+    ), ENSURE_COSTS(products=products_of(ordered))
 
 
 def post_moves(

@@ -12,6 +12,14 @@ from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
 from erp.invoicing import service
 from erp.invoicing.applying import allocations_view
+from erp.invoicing.claims import (
+    claims_of_applications,
+    claims_of_credits,
+    claims_of_drafts,
+    claims_of_new_invoices,
+    claims_of_postings,
+    claims_of_taking_back,
+)
 from erp.invoicing.document import header_of, invoice_view
 from erp.invoicing.queries import INVOICE, INVOICES, ShownInvoice
 from erp.invoicing.repository import LINES
@@ -30,28 +38,32 @@ from erp.invoicing.schemas import (
 from erp.kernel.errors import NotFound
 
 CREATE = Command(
-    "invoices.create", service.create_invoice, "invoices:write", CreateInvoiceInput, status=201, key="required"
-)
+    "invoices.create", service.create_invoice, "invoices:write", CreateInvoiceInput, status=201, key="required",
+    claims=claims_of_new_invoices,
+)  # fmt: skip
 UPDATE = Command(
-    "invoices.update", service.update_draft, "invoices:write", UpdateInvoiceInput, target=True, match="required"
-)
+    "invoices.update", service.update_draft, "invoices:write", UpdateInvoiceInput, target=True, match="required",
+    claims=claims_of_drafts,
+)  # fmt: skip
 CANCEL = Command(
-    "invoices.cancel", service.cancel_draft, "invoices:write", CancelInvoiceInput, target=True, match="accepted"
-)
+    "invoices.cancel", service.cancel_draft, "invoices:write", CancelInvoiceInput, target=True, match="accepted",
+    claims=claims_of_drafts,
+)  # fmt: skip
 POST = Command(
     "invoices.post", service.post_invoice, "invoices:post", PostInvoiceInput,
-    target=True, key="required", match="accepted",
+    target=True, key="required", match="accepted", claims=claims_of_postings,
 )  # fmt: skip
 CREDIT = Command(
     "invoices.credit", service.credit_invoice, "invoices:post", CreditInvoiceInput,
-    status=201, target=True, key="required", made_in="/v1/invoices",
+    status=201, target=True, key="required", made_in="/v1/invoices", claims=claims_of_credits,
 )  # fmt: skip
 APPLY = Command(
-    "invoices.allocate", service.apply_credit, "payments:write", ApplyCreditInput, target=True, key="required"
-)
+    "invoices.allocate", service.apply_credit, "payments:write", ApplyCreditInput, target=True, key="required",
+    claims=claims_of_applications,
+)  # fmt: skip
 TAKE_BACK = Command(
     "invoices.deallocate", service.take_back_credit, "payments:write", TakeBackCreditInput,
-    target=True, key="required",
+    target=True, key="required", claims=claims_of_taking_back,
 )  # fmt: skip
 COMMANDS = (CREATE, UPDATE, CANCEL, POST, CREDIT, APPLY, TAKE_BACK)
 

@@ -37,6 +37,17 @@ ADVANCE: Statement[Taken] = Statement(
     Taken,
 )
 
+#: The row ADVANCE will change, for those who take several numbers in one transaction.
+LOCK_SERIES = Statement(
+    select(number_series.c.series)
+    .where(
+        number_series.c.tenant_id == TENANT,
+        number_series.c.series == bindparam("series", type_=Text),
+        number_series.c.year == bindparam("year", type_=Integer),
+    )
+    .with_for_update(key_share=True)
+)
+
 ADD_VOID: Statement[tuple[()]] = Statement(
     insert(number_voids).values(
         tenant_id=TENANT,

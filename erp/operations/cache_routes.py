@@ -1,7 +1,6 @@
 """The cache over HTTP: how this instance's stands, and dropping what is cached."""
 
-from dataclasses import replace
-
+import msgspec
 from litestar import Router, get, post
 
 from erp.http.answers import Reply
@@ -9,17 +8,12 @@ from erp.http.cache_tags import STRATEGIES
 from erp.http.commands import Command, encode_json, perform
 from erp.http.parameters import refuse_unknown_parameters
 from erp.http.request import ApiRequest
-from erp.operations.cache import Invalidation
+from erp.operations.cache import Keepers, record_invalidation
 from erp.operations.cache_schemas import CacheView, InvalidateCacheInput, InvalidatedCacheView
 
+INVALIDATE = Command("cache.invalidate", record_invalidation, "cache:write", InvalidateCacheInput)
 
-async def _never(*_: object) -> None:
-    raise AssertionError("the route puts the command in, which needs the cache of its instance")
-
-
-INVALIDATE = Command("cache.invalidate", _never, "cache:write", InvalidateCacheInput)
-
-#: None in batches and streams: the cache is the instance's, not the transaction's.
+#: None in batches and streams: what is recorded is then done, by the route.
 COMMANDS: tuple[Command, ...] = ()
 
 
@@ -37,9 +31,16 @@ async def get_cache(request: ApiRequest) -> Reply[CacheView]:
 
 @post("/cache/invalidations", status_code=200, summary="Drop cached answers", tags=["Operations"])
 async def invalidate_cache(request: ApiRequest, data: InvalidateCacheInput) -> Reply[InvalidatedCacheView]:
-    """For when a table was changed by hand: every change through the API drops what it must by itself."""
-    command = Invalidation(request.context.services.cache)
-    return await perform(request, replace(INVALIDATE, run=command), data)
+    """For when a table was changed by hand: every change through the API drops what it must by itself.
+
+    503 when somebody who keeps such answers does not answer: then repeat it.
+    """
+    recorded = await perform(request, INVALIDATE, data)
+    if recorded.status == 200:
+        services, tags = request.context.services, msgspec.json.decode(recorded.body, type=InvalidatedCacheView).tags
+        keepers = Keepers(services.cache, services.gatekeeper, services.instance)
+        await keepers.drop(request.caller.tenant.id, tags, request.context.committed)
+    return recorded
 
 
 router = Router("/v1", route_handlers=[get_cache, invalidate_cache])

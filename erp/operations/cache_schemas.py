@@ -6,8 +6,9 @@ from erp.kernel.text import Text
 
 
 class InvalidateCacheInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Either a `strategy` (product-updates, party-updates, price-updates, list-views, search-results, everything)
-    or a `pattern` (`*`, `<kind>:*`, `<kind>:<id>`); `reason` is kept in the audit trail.
+    """Either a `strategy` (product-updates, party-updates, price-updates, list-views, search-results, configuration,
+    permissions, everything) or a `pattern` (`*`, `<kind>:*`, `<kind>:<id>`, `list:*`, `search:*`; kinds are product,
+    party and tax_group); `reason` is kept in the audit trail.
     """
 
     reason: Text

@@ -49,24 +49,31 @@ def checked(name: str) -> str:
 
 
 class LockRelease:
-    """The command, with the service it acts on; made per request by the route."""
+    """The command that records what is about to be opened; made per request by the route, which then opens it."""
 
     def __init__(self, locks: LockService, name: str) -> None:
         self._locks = locks
         self._name = name
 
     async def __call__(self, work: UnitOfWork, data: ReleaseLockInput) -> ReleasedLockView:
-        """Recorded first, opened when that is durable. Raises InvalidLockName, LockStoreUnavailable."""
+        """Raises InvalidLockName, LockStoreUnavailable."""
         info = await held_lock(self._locks, work.tenant_id, self._name)
         facts = {"name": self._name, "reason": data.reason, "holder": info.holder if info else None}
         work.audit("locks.release", "lock", uuid5(_NAMESPACE, self._name), after=facts)
         work.publish(Event("lock_release", new_id(), 1, "lock.forced_open", facts))
-        work.after_commit(self._open)
-        self._tenant_id = work.tenant_id
-        return ReleasedLockView(name=self._name, was_held=info is not None, reason=data.reason)
+        return ReleasedLockView(
+            name=self._name, was_held=info is not None, reason=data.reason, lease=info.lease if info else None
+        )
 
-    async def _open(self) -> None:
-        try:
-            await self._locks.force_release(self._tenant_id, self._name)
-        except RedisError as error:
-            raise LockStoreUnavailable(retry_after=2) from error
+
+async def open_lock(locks: LockService, tenant_id: UUID, recorded: ReleasedLockView) -> None:
+    """What was recorded, done: also for a repeated request, whose first attempt may have got no further than that.
+
+    Whoever has taken the lock meanwhile keeps it. Raises LockStoreUnavailable.
+    """
+    if recorded.lease is None:
+        return
+    try:
+        await locks.force_release(tenant_id, recorded.name, recorded.lease)
+    except RedisError as error:
+        raise LockStoreUnavailable(retry_after=2) from error

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 from litestar import Router, get, post
 
 from erp.http.answers import Reply
@@ -10,7 +11,7 @@ from erp.http.listing import read_limit
 from erp.http.parameters import query_of, refuse_unknown_parameters, unknown_parameter
 from erp.http.request import ApiRequest
 from erp.kernel.errors import NotFound
-from erp.operations.locks import LockRelease, checked, held_lock, held_locks, lock_view
+from erp.operations.locks import LockRelease, checked, held_lock, held_locks, lock_view, open_lock
 from erp.operations.locks_schemas import LocksView, LockView, ReleasedLockView, ReleaseLockInput
 
 _READ = "locks:read"
@@ -67,8 +68,12 @@ async def get_lock(request: ApiRequest, name: str) -> Reply[LockView]:
 @post("/locks/{name:str}/release", status_code=200, summary="Force a lock open", tags=["Operations"])
 async def release_lock(request: ApiRequest, name: str, data: ReleaseLockInput) -> Reply[ReleasedLockView]:
     """For a lock whose holder hangs. The holder's transaction goes on; the database's own locks decide."""
-    command = LockRelease(request.context.services.locks, checked(name))
-    return await perform(request, replace(RELEASE, run=command), data)
+    locks = request.context.services.locks
+    recorded = await perform(request, replace(RELEASE, run=LockRelease(locks, checked(name))), data)
+    if recorded.status == 200:
+        view = msgspec.json.decode(recorded.body, type=ReleasedLockView)
+        await open_lock(locks, request.caller.tenant.id, view)
+    return recorded
 
 
 router = Router("/v1", route_handlers=[list_locks, get_lock, release_lock])

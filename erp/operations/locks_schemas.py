@@ -34,8 +34,11 @@ class ReleaseLockInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class ReleasedLockView(msgspec.Struct, frozen=True, kw_only=True):
-    """`was_held` is false when the lock had lapsed or been released meanwhile."""
+    """`was_held` is false when the lock had lapsed or been released meanwhile. `lease` names the holding that was
+    opened; the same request again opens no later one.
+    """
 
     name: str
     was_held: bool
     reason: str
+    lease: str | None = None

@@ -66,10 +66,12 @@ def tenant_quotas_view(row: TenantQuotasRow) -> TenantQuotasView:
 
 
 async def set_tenant_quotas(work: UnitOfWork, data: SetQuotasInput) -> QuotasRow:
-    """What is there already stays, whatever the new bound. The row's `effective` is None."""
+    """What is there already stays, whatever the new bound. The row's `effective` is None. Raises VersionConflict."""
     [before] = await work.load(LOCK_QUOTAS())
     quotas = set_quotas(data.quotas)
     [[after]] = await work.load(PUT_QUOTAS(quotas=Jsonb(quotas), reason=data.reason, changed_at=work.now))
+    # Only now: before the first ones are set there is no row to lock.
+    work.check_version(int(after.version or 1) - 1)
     told = {"quotas": quotas, "reason": data.reason}
     work.publish(
         Event("tenant_quotas", uuid5(work.tenant_id, "quotas"), int(after.version or 1), "tenant.quotas_set", told)
@@ -89,15 +91,32 @@ async def measure_usage(work: UnitOfWork) -> dict[str, int]:
     return {"rows": rows, "storage_bytes": taken}
 
 
-async def record_plan_quotas(work: UnitOfWork, plan: str, data: SetQuotasInput) -> None:
-    """In the platform's own trail, before any database has them. `work` is the operator's."""
-    told = {"plan": plan, "quotas": set_quotas(data.quotas), "reason": data.reason}
-    work.audit("plan.set_quotas", "plan", uuid5(_PLANS, plan), after=told)
+async def record_plan_quotas(
+    work: UnitOfWork, found: Mapping[str, PlanQuotasView], data: SetQuotasInput
+) -> PlanQuotasView:
+    """In the platform's own trail, before any database has them, if any is to get others than it has (`found`).
+
+    `work` is the operator's. What the first database has so far is returned. Raises VersionConflict.
+    """
+    before, quotas = found[MAIN], set_quotas(data.quotas)
+    work.check_version(before.version)
+    if not all(_has(view, quotas) for view in found.values()):
+        told = {"plan": before.plan, "quotas": quotas, "reason": data.reason}
+        target = uuid5(_PLANS, before.plan)
+        work.audit("plan.set_quotas", "plan", target, before={"quotas": before.quotas}, after=told)
+    return before
 
 
 async def plan_quotas_of(platforms: Platforms, plan: str) -> PlanQuotasView:
     """As the first database has it."""
     return await platforms.of(MAIN).run(lambda session: _plan(session, plan))
+
+
+async def plan_quotas_everywhere(platforms: Platforms, plan: str) -> dict[str, PlanQuotasView]:
+    """As each database has it, by its name."""
+    return {
+        name: await platform.run(lambda session: _plan(session, plan)) for name, platform in platforms.all.items()
+    }
 
 
 async def set_plan_quotas(platforms: Platforms, plan: str, data: SetQuotasInput, fence: int) -> PlanQuotasView:
@@ -117,7 +136,7 @@ async def set_plan_quotas(platforms: Platforms, plan: str, data: SetQuotasInput,
 
 async def _add(session: PlatformSession, plan: str, data: SetQuotasInput, fence: int) -> PlanQuotasView:
     view, quotas = await _plan(session, plan), set_quotas(data.quotas)
-    if view.version and view.quotas == quotas:
+    if _has(view, quotas):
         return view
     [added] = await session.load(ADD_PLAN_QUOTAS(plan=plan, quotas=Jsonb(quotas), reason=data.reason, fence=fence))
     if not added:
@@ -132,6 +151,10 @@ async def _plan(session: PlatformSession, plan: str) -> PlanQuotasView:
         plan=plan, version=row.version or 0, quotas=row.quotas or {}, effective=_every(row.effective or {}),
         reason=row.reason, changed_at=row.changed_at,
     )  # fmt: skip
+
+
+def _has(view: PlanQuotasView, quotas: Mapping[str, Any]) -> bool:
+    return view.version > 0 and view.quotas == quotas
 
 
 def _every(quotas: Mapping[str, Any]) -> dict[str, int | None]:

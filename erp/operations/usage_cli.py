@@ -50,11 +50,7 @@ def usage(
     past = ask(context, lambda api: api.get("/v1/usage/months"))["data"] if months else []
     if as_json:
         return print_json({**now, "months": past} if months else now)
-    used = {**now["counted"], "requests_per_month": now["requests"], "job_seconds_per_month": now["job_seconds"]}
-    shown = table("", "used", "quota", title=now["month"][:7])
-    for name in QUOTAS:
-        shown.add_row(name, _amount(used.get(name, now.get(name))), _bound(now["quotas"][name]))
-    console.print(shown)
+    _show_usage(now)
     if months:
         before = table("month", "requests", "job seconds", "rows", "bytes")
         for one in past:
@@ -74,6 +70,24 @@ def show(context: typer.Context, tenant: OfTenant = "", plan: OfPlan = "", as_js
     _show(ask(context, found), as_json)
 
 
+@quotas.command("usage")
+def usage_of(
+    context: typer.Context,
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="Slug or id of a tenant.")],
+    as_json: Raw = False,
+) -> None:
+    """What a tenant used this month, beside what it may use: as the tenant sees it, for the operator."""
+
+    async def found(api: Api) -> Any:
+        return await api.get(f"{await _tenant_path(api, tenant)}/usage")
+
+    used = ask(context, found)
+    if as_json:
+        print_json(used)
+    else:
+        _show_usage(used)
+
+
 @quotas.command("set")
 def set_quotas(
     context: typer.Context,
@@ -88,9 +102,10 @@ def set_quotas(
 
     async def change(api: Api) -> Any:
         path = await _path(api, tenant, plan)
-        wanted = {**(await api.get(path))["quotas"], **changes}
+        seen = await api.get(path)
+        wanted = {**seen["quotas"], **changes}
         kept = {name: value for name, value in wanted.items() if value != _INHERITED}
-        return await api.put(path, {"quotas": kept, "reason": reason})
+        return await api.put(path, {"quotas": kept, "reason": reason}, version=seen["version"])
 
     _show(ask(context, change), as_json)
 
@@ -101,13 +116,18 @@ async def _path(api: Api, tenant: str, plan: str) -> str:
         raise typer.BadParameter("Name either a tenant or a plan.")
     if plan:
         return f"/v1/plans/{quote(plan, safe='')}/quotas"
+    return f"{await _tenant_path(api, tenant)}/quotas"
+
+
+async def _tenant_path(api: Api, tenant: str) -> str:
+    """By slug or id. Raises typer.BadParameter."""
     try:
-        return f"/v1/tenants/{UUID(tenant)}/quotas"
+        return f"/v1/tenants/{UUID(tenant)}"
     except ValueError:
         found = (await api.get("/v1/tenants", slug=tenant))["data"]
     if not found:
         raise typer.BadParameter(f"There is no tenant `{tenant}`.")
-    return f"/v1/tenants/{found[0]['id']}/quotas"
+    return f"/v1/tenants/{found[0]['id']}"
 
 
 def _parsed(text: str) -> tuple[str, int | str | None]:
@@ -133,6 +153,14 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
         shown.add_row(name, _bound(value), "set here" if name in found["quotas"] else "inherited")
     console.print(shown)
     return None
+
+
+def _show_usage(now: dict[str, Any]) -> None:
+    used = {**now["counted"], "requests_per_month": now["requests"], "job_seconds_per_month": now["job_seconds"]}
+    shown = table("", "used", "quota", title=now["month"][:7])
+    for name in QUOTAS:
+        shown.add_row(name, _amount(used.get(name, now.get(name))), _bound(now["quotas"][name]))
+    console.print(shown)
 
 
 def _bound(value: int | None) -> str:

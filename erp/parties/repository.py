@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, insert, select, update
 
 from db.statement import TENANT, Statement
 from erp.parties.models import parties
+from tenancy.concurrency import over_version
 
 
 class PartyRow(NamedTuple):
@@ -37,12 +38,9 @@ COLUMNS = tuple(parties.c[name] for name in PartyRow._fields)
 #: What a client may change.
 CHANGING = tuple(name for name in PartyRow._fields if name not in ("id", "version", "created_at"))
 
-#: Documents that refer to the party check its key only, which never changes: they need not wait.
-LOCK_PARTY: Statement[PartyRow] = Statement(
-    select(*COLUMNS)
-    .where(parties.c.tenant_id == TENANT, parties.c.id == bindparam("party_id"))
-    .with_for_update(key_share=True),
-    PartyRow,
+#: Without a lock: a change is written over the version that was read.
+READ_PARTY: Statement[PartyRow] = Statement(
+    select(*COLUMNS).where(parties.c.tenant_id == TENANT, parties.c.id == bindparam("party_id")), PartyRow
 )
 ADD_PARTY: Statement[tuple[()]] = Statement(
     insert(parties).values(
@@ -50,8 +48,12 @@ ADD_PARTY: Statement[tuple[()]] = Statement(
         **{name: bindparam(name) for name in CHANGING},
     )
 )  # fmt: skip
-SET_PARTY: Statement[tuple[()]] = Statement(
+SET_PARTY = over_version(
     update(parties)
-    .where(parties.c.tenant_id == TENANT, parties.c.id == bindparam("party_id"))
+    .where(
+        parties.c.tenant_id == TENANT,
+        parties.c.id == bindparam("party_id"),
+        parties.c.version == bindparam("seen"),
+    )
     .values(version=parties.c.version + 1, **{name: bindparam(name) for name in CHANGING})
 )

@@ -9,11 +9,11 @@ from msgspec import UNSET
 from psycopg.types.json import Jsonb
 
 from db.identifiers import new_id
-from db.statement import Bound
 from erp.kernel.errors import Invalid, NotFound
 from erp.kernel.money import money
-from erp.parties.repository import ADD_PARTY, CHANGING, LOCK_PARTY, SET_PARTY, PartyRow
+from erp.parties.repository import ADD_PARTY, CHANGING, READ_PARTY, SET_PARTY, PartyRow
 from erp.parties.schemas import Address, Contact, CreatePartyInput, PartyView, UpdatePartyInput
+from tenancy.concurrency import optimistic_save
 from tenancy.trail import Event
 from tenancy.work import UnitOfWork
 
@@ -34,7 +34,7 @@ async def create_party(work: UnitOfWork, data: CreatePartyInput) -> PartyView:
 
 async def update_party(work: UnitOfWork, party_id: UUID, data: UpdatePartyInput) -> PartyView:
     """Change the fields that were sent. Raises NotFound, VersionConflict and what creating raises."""
-    [found] = await work.load(LOCK_PARTY(party_id=party_id))
+    [found] = await work.load(READ_PARTY(party_id=party_id))
     if not found:
         raise NotFound(party_id=str(party_id))
     [before] = found
@@ -46,14 +46,10 @@ async def update_party(work: UnitOfWork, party_id: UUID, data: UpdatePartyInput)
         return party_view(before)
     _check_role(after)
     after = after._replace(version=before.version + 1)
-    work.save(set_party(after))
+    optimistic_save(work, SET_PARTY(party_id=party_id, seen=before.version, **_parameters(after)))
     work.publish(Event("party", party_id, after.version, "party.updated", _told(_shown(after, changed))))
     work.audit("party.update", "party", party_id, before=_shown(before, changed), after=_shown(after, changed))
     return party_view(after)
-
-
-def set_party(row: PartyRow) -> Bound[tuple[()]]:
-    return SET_PARTY(party_id=row.id, **_parameters(row))
 
 
 def party_view(row: PartyRow) -> PartyView:

@@ -12,6 +12,7 @@ from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
 from erp.kernel.errors import NotFound
 from erp.payments import service
+from erp.payments.claims import claims_of_allocating, claims_of_new_payments, claims_of_taking_back
 from erp.payments.document import header_of, payment_view
 from erp.payments.queries import PAYMENT, PAYMENTS
 from erp.payments.repository import PaymentRow
@@ -25,19 +26,20 @@ from erp.payments.schemas import (
 )
 
 CREATE = Command(
-    "payments.create", service.create_payment, "payments:write", CreatePaymentInput, status=201, key="required"
-)
+    "payments.create", service.create_payment, "payments:write", CreatePaymentInput, status=201, key="required",
+    claims=claims_of_new_payments,
+)  # fmt: skip
 ALLOCATE = Command(
     "payments.allocate", service.allocate_payment, "payments:write", AllocatePaymentInput,
-    target=True, key="required", match="accepted",
+    target=True, key="required", match="accepted", claims=claims_of_allocating,
 )  # fmt: skip
 TAKE_BACK = Command(
     "payments.deallocate", service.take_back_allocations, "payments:write", TakeBackInput,
-    target=True, key="required", match="accepted",
+    target=True, key="required", match="accepted", claims=claims_of_taking_back,
 )  # fmt: skip
 REVERSE = Command(
     "payments.reverse", service.reverse_payment, "payments:write", ReversePaymentInput,
-    target=True, key="required", match="accepted",
+    target=True, key="required", match="accepted", claims=claims_of_taking_back,
 )  # fmt: skip
 COMMANDS = (CREATE, ALLOCATE, TAKE_BACK, REVERSE)
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from psycopg.errors import LockNotAvailable
+
 from db.identifiers import new_id
 from erp.projections.definition import Consumer, Delivered
 from erp.projections.repository import (
@@ -21,18 +23,25 @@ from erp.projections.repository import (
 from tenancy.work import UnitOfWork
 
 
+class GenerationsBusy(Exception):
+    """Somebody else applies events of the tenant and consumer for longer than one waits: it says nothing of these."""
+
+
 async def deliver(work: UnitOfWork, consumer: Consumer, events: Sequence[Delivered], *, failed: bool = False) -> int:
     """Apply those of one tenant's events that have not had their effect yet; how many that were.
 
     Any number may deliver the same events at once, again, or after the consumer confirmed beyond them. `failed`:
-    some of them have failed before.
+    some of them have failed before. Raises GenerationsBusy.
     """
     ids = [event.event_id for event in events]
     named = {"consumer": consumer.name}
-    _, _, added, confirmed = await work.load(
-        ENSURE_GENERATION(**named), LOCK_GENERATIONS(**named),
-        ADD_RECEIPTS(**named, ids=ids, xids=[str(event.xid) for event in events]), CONFIRMED(**named),
-    )  # fmt: skip
+    try:
+        _, _, added, confirmed = await work.load(
+            ENSURE_GENERATION(**named), LOCK_GENERATIONS(**named),
+            ADD_RECEIPTS(**named, ids=ids, xids=[str(event.xid) for event in events]), CONFIRMED(**named),
+        )  # fmt: skip
+    except LockNotAvailable as error:
+        raise GenerationsBusy(consumer.name) from error
     known = {event.event_id: event for event in events}
     fresh = _fresh(known, added, confirmed)
     stale = {event_id for _, event_id in added} - {event_id for _, event_id in fresh}

@@ -31,7 +31,7 @@ _PURGE = 5_000
 async def begin(work: UnitOfWork, consumer: Consumer, *, first: int | None = None) -> GenerationRow:
     """A generation that a job fills: from zero, or (`first` given) the live one again with events beyond a position.
 
-    Raises BuildUnderWay, NeedsRebuild.
+    `set_going` leaves the job. Raises BuildUnderWay, NeedsRebuild.
     """
     if first is not None and not consumer.repeatable:
         raise NeedsRebuild(consumer=consumer.name)
@@ -43,7 +43,6 @@ async def begin(work: UnitOfWork, consumer: Consumer, *, first: int | None = Non
     state = "building" if first is None else "replaying"
     [made] = await work.load(ADD_GENERATION(**named, state=state, first=first or 0))
     row: GenerationRow = made[0]
-    work.enqueue(JOB_KIND, {"consumer": consumer.name, "generation": row.generation}, queue="low")
     return row
 
 
@@ -103,8 +102,9 @@ async def purge(work: UnitOfWork, consumer: Consumer, generation: int) -> bool:
     return False
 
 
-def told_of(work: UnitOfWork, row: GenerationRow, what: str, subject: UUID, reason: str | None = None) -> None:
-    """The event and audit entry of a generation that begins."""
+def set_going(work: UnitOfWork, row: GenerationRow, what: str, subject: UUID, reason: str | None = None) -> None:
+    """The event and audit entry of a generation that begins, and the job that follows from it."""
     told = {"consumer": row.consumer, "generation": row.generation, "from_position": row.first}
     work.publish(Event("projection_build", subject, 1, f"projection.{what}", told))
     work.audit(f"projection.{what}", "projection_build", subject, after={**told, "reason": reason})
+    work.enqueue(JOB_KIND, {"consumer": row.consumer, "generation": row.generation}, queue="low")

@@ -5,7 +5,7 @@ from uuid import UUID
 from db.identifiers import new_id
 from erp.kernel.errors import Invalid, InvalidState, NotFound
 from erp.projections.applying import note
-from erp.projections.building import begin, told_of
+from erp.projections.building import begin, set_going
 from erp.projections.consumers import CONSUMERS
 from erp.projections.definition import Delivered
 from erp.projections.repository import (
@@ -27,7 +27,7 @@ from tenancy.work import UnitOfWork
 async def rebuild_projection(work: UnitOfWork, data: RebuildInput) -> BuildView:
     """From zero beside what is shown, which goes on following. Raises BuildUnderWay."""
     row = await begin(work, CONSUMERS[data.projection])
-    told_of(work, row, "rebuild_started", new_id(), data.reason or None)
+    set_going(work, row, "rebuild_started", new_id(), data.reason or None)
     return build_view(row)
 
 
@@ -39,7 +39,7 @@ async def replay_events(work: UnitOfWork, data: ReplayInput) -> BuildView:
     if first is None:
         [[(first,)]] = await work.load(FIRST_AT(since=data.from_time))
     row = await begin(work, CONSUMERS[data.consumer], first=first)
-    told_of(work, row, "replay_started", new_id(), data.reason or None)
+    set_going(work, row, "replay_started", new_id(), data.reason or None)
     return build_view(row)
 
 

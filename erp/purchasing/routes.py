@@ -18,6 +18,14 @@ from erp.purchasing.bill_schemas import (
     SupplierBillSummary,
     SupplierBillView,
 )
+from erp.purchasing.claims import (
+    claims_of_bills,
+    claims_of_direct_receipts,
+    claims_of_new_bills,
+    claims_of_order_bills,
+    claims_of_orders,
+    claims_of_receipts,
+)
 from erp.purchasing.queries import BILL_LIST, ORDER_LIST, RECEIPT, RECEIPT_LINES, RECEIPT_LIST
 from erp.purchasing.repository import BILL, BILL_LINES, ORDER_LINES, ORDERS
 from erp.purchasing.schemas import (
@@ -43,31 +51,37 @@ from erp.purchasing.views import (
 _ORDERS, _RECEIPTS, _BILLS = "purchase_orders:write", "goods_receipts:write", "bills:write"
 
 CREATE = Command("purchase_orders.create", service.create_order, _ORDERS, CreatePurchaseOrderInput, status=201)
-CONFIRM = Command("purchase_orders.confirm", service.confirm_order, _ORDERS, target=True, match="accepted")
+CONFIRM = Command(
+    "purchase_orders.confirm", service.confirm_order, _ORDERS, target=True, match="accepted",
+    claims=claims_of_orders,
+)  # fmt: skip
 CANCEL = Command(
-    "purchase_orders.cancel", service.cancel_order, _ORDERS, StopPurchaseOrderInput, target=True, match="accepted"
-)
+    "purchase_orders.cancel", service.cancel_order, _ORDERS, StopPurchaseOrderInput, target=True, match="accepted",
+    claims=claims_of_orders,
+)  # fmt: skip
 CLOSE = Command(
-    "purchase_orders.close", service.close_order, _ORDERS, StopPurchaseOrderInput, target=True, match="accepted"
-)
+    "purchase_orders.close", service.close_order, _ORDERS, StopPurchaseOrderInput, target=True, match="accepted",
+    claims=claims_of_orders,
+)  # fmt: skip
 RECEIVE = Command(
     "purchase_orders.receive", service.receive_order, _RECEIPTS, ReceivePurchaseOrderInput, status=201,
-    target=True, key="required", match="accepted", made_in="/v1/goods-receipts",
+    target=True, key="required", match="accepted", made_in="/v1/goods-receipts", claims=claims_of_receipts,
 )  # fmt: skip
 RECEIVE_DIRECTLY = Command(
     "direct_receipts.create", service.receive_directly, _RECEIPTS, DirectReceiptInput, status=201, key="required",
-    made_in="/v1/goods-receipts",
+    made_in="/v1/goods-receipts", claims=claims_of_direct_receipts,
 )  # fmt: skip
 BILL_ORDER = Command(
     "purchase_orders.bill", service.bill_order, _BILLS, BillPurchaseOrderInput, status=201, target=True,
-    key="required", match="accepted", made_in="/v1/supplier-bills",
+    key="required", match="accepted", made_in="/v1/supplier-bills", claims=claims_of_order_bills,
 )  # fmt: skip
 CREATE_BILL = Command(
-    "supplier_bills.create", service.create_bill, _BILLS, CreateSupplierBillInput, status=201, key="required"
-)
+    "supplier_bills.create", service.create_bill, _BILLS, CreateSupplierBillInput, status=201, key="required",
+    claims=claims_of_new_bills,
+)  # fmt: skip
 CANCEL_BILL = Command(
     "supplier_bills.cancel", service.cancel_bill, _BILLS, CancelSupplierBillInput, target=True, key="required",
-    match="accepted",
+    match="accepted", claims=claims_of_bills,
 )  # fmt: skip
 COMMANDS = (CREATE, CONFIRM, CANCEL, CLOSE, RECEIVE, RECEIVE_DIRECTLY, BILL_ORDER, CREATE_BILL, CANCEL_BILL)
 

@@ -11,6 +11,7 @@ from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
 from erp.kernel.errors import NotFound
 from erp.sales import service
+from erp.sales.claims import claims_of_returns
 from erp.sales.documents import DeliverySummary, DeliveryView, ReturnSummary, ReturnView
 from erp.sales.queries import DELIVERIES, ORDER_STATE, RETURN, RETURN_LINES, RETURNS
 from erp.sales.repository import DELIVERY, DELIVERY_LINES
@@ -20,7 +21,7 @@ from erp.sales.views import delivery_summary, delivery_view, return_summary, ret
 
 TAKE_BACK = Command(
     "deliveries.return", service.return_delivery, "returns:write", ReturnDeliveryInput, target=True, status=201,
-    key="required", match="accepted", made_in="/v1/returns",
+    key="required", match="accepted", made_in="/v1/returns", claims=claims_of_returns,
 )  # fmt: skip
 COMMANDS = (TAKE_BACK,)
 

@@ -11,17 +11,18 @@ from erp.http.request import ApiRequest
 from erp.kernel.errors import NotFound
 from erp.kernel.money import money_text
 from erp.sales import service
+from erp.sales.claims import claims_of_direct_credits, claims_of_direct_sales
 from erp.sales.documents import DirectCreditView, DirectSaleView
 from erp.sales.queries import DIRECT_CREDIT, DIRECT_SALE, DirectCreditRow, DirectSaleRow
 from erp.sales.schemas import DirectCreditInput, DirectSaleInput
 
 SELL = Command(
     "direct_sales.create", service.create_direct_sale, "sales_orders:write", DirectSaleInput, status=201,
-    key="required",
+    key="required", claims=claims_of_direct_sales,
 )  # fmt: skip
 CREDIT = Command(
     "direct_credits.create", service.create_direct_credit, "invoices:write", DirectCreditInput, status=201,
-    key="required",
+    key="required", claims=claims_of_direct_credits,
 )  # fmt: skip
 COMMANDS = (SELL, CREDIT)
 

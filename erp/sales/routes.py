@@ -13,7 +13,7 @@ from erp.invoicing.schemas import InvoiceView
 from erp.kernel.errors import NotFound
 from erp.parties.facts import party_facts
 from erp.sales import delivery_routes, direct_routes, service
-from erp.sales.claims import claims_of_orders
+from erp.sales.claims import claims_of_deliveries, claims_of_headers, claims_of_new_orders, claims_of_orders
 from erp.sales.credit import credit_view
 from erp.sales.credit_queries import EXPOSURE
 from erp.sales.documents import CreditView, DeliveryView, OrderSummary, OrderView
@@ -30,11 +30,12 @@ from erp.sales.schemas import (
 from erp.sales.views import order_summary, shown_order
 
 CREATE = Command(
-    "sales_orders.create", service.create_order, "sales_orders:write", CreateOrderInput, status=201, key="required"
-)
+    "sales_orders.create", service.create_order, "sales_orders:write", CreateOrderInput, status=201, key="required",
+    claims=claims_of_new_orders,
+)  # fmt: skip
 UPDATE = Command(
     "sales_orders.update", service.update_order, "sales_orders:write", UpdateOrderInput, target=True,
-    match="required",
+    match="required", claims=claims_of_headers,
 )  # fmt: skip
 CONFIRM = Command(
     "sales_orders.confirm", service.confirm_order, "sales_orders:write", ConfirmOrderInput, target=True,
@@ -50,11 +51,11 @@ CANCEL = Command(
 )  # fmt: skip
 DELIVER = Command(
     "sales_orders.deliver", service.deliver_order, "deliveries:write", DeliverOrderInput, target=True, status=201,
-    key="required", match="accepted", made_in="/v1/deliveries", claims=claims_of_orders,
+    key="required", match="accepted", made_in="/v1/deliveries", claims=claims_of_deliveries,
 )  # fmt: skip
 INVOICE = Command(
     "sales_orders.invoice", service.invoice_order, "invoices:write", InvoiceOrderInput, target=True, status=201,
-    key="required", match="accepted", made_in="/v1/invoices",
+    key="required", match="accepted", made_in="/v1/invoices", claims=claims_of_headers,
 )  # fmt: skip
 COMMANDS = (
     CREATE, UPDATE, CONFIRM, RESERVE, CANCEL, DELIVER, INVOICE, *delivery_routes.COMMANDS, *direct_routes.COMMANDS

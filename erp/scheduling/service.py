@@ -132,6 +132,8 @@ async def run_schedule(work: UnitOfWork, schedule_id: UUID) -> ScheduleRunView:
     if running:
         return run_view(running[0])
     run_id, slot = new_id(), work.now
+    told = {"schedule_id": str(row.id), "kind": row.kind}
+    work.publish(Event("schedule_run", run_id, 1, "schedule_run.requested", told))
     job_id = work.enqueue(kind.job, job_payload(row.parameters, row.id, run_id, slot), queue=kind.queue)
     work.save(ADD_RUN(id=run_id, schedule_id=row.id, slot=slot, trigger="manual", job_id=job_id))
     work.audit("schedule.run", "schedule", row.id, after={"run_id": str(run_id), "kind": row.kind})

@@ -17,6 +17,7 @@ from erp.http.commands import answer_reply, encode_json, show, view_answer
 from erp.http.idempotency import idempotency_of
 from erp.http.listing import Page
 from erp.http.parameters import query_of, refuse_unknown_parameters
+from erp.http.preconditions import MatchRule, expected_version
 from erp.http.request import ApiRequest
 from erp.kernel.errors import Invalid, NotFound
 from erp.tenants import service
@@ -44,7 +45,8 @@ async def post_tenant(request: ApiRequest, data: CreateTenantInput) -> Reply[New
     facts = facts_of(await _new_tenant_id(request), data)
     platform_named(request, data.database, pointer="/database")
     minted = request.context.services.identity.mint(facts.id)
-    reply = await _answer(request, facts, lambda work: create_tenant(work, data, minted), 201)
+    expected = expected_version(request, "none")
+    reply = await _answer(request, facts, lambda work: create_tenant(work, data, minted), 201, expected)
     return revealed(reply, NewTenantView, lambda view: _with_secret(view, minted.token))
 
 
@@ -61,18 +63,36 @@ async def list_tenants(request: ApiRequest) -> Reply[Page[TenantView]]:
     return Reply(encode_json(await _page(request)))
 
 
-@post("/tenants/{tenant_id:uuid}/suspend", tags=TAGS, status_code=200, summary="Suspend a tenant")
+@post(
+    "/tenants/{tenant_id:uuid}/suspend",
+    tags=TAGS,
+    status_code=200,
+    summary="Suspend a tenant",
+    opt={"match": "accepted"},
+)
 async def suspend(request: ApiRequest, tenant_id: UUID, data: ChangeStateInput) -> Reply[TenantView]:
     """Its callers are refused from their next request on; its data is kept."""
     return await change_as_operator(request, tenant_id, lambda work: service.suspend_tenant(work, data))
 
 
-@post("/tenants/{tenant_id:uuid}/resume", tags=TAGS, status_code=200, summary="Resume a suspended tenant")
+@post(
+    "/tenants/{tenant_id:uuid}/resume",
+    tags=TAGS,
+    status_code=200,
+    summary="Resume a suspended tenant",
+    opt={"match": "accepted"},
+)
 async def resume(request: ApiRequest, tenant_id: UUID, data: ChangeStateInput) -> Reply[TenantView]:
     return await change_as_operator(request, tenant_id, lambda work: service.resume_tenant(work, data))
 
 
-@post("/tenants/{tenant_id:uuid}/close", tags=TAGS, status_code=200, summary="Close a tenant for good")
+@post(
+    "/tenants/{tenant_id:uuid}/close",
+    tags=TAGS,
+    status_code=200,
+    summary="Close a tenant for good",
+    opt={"match": "accepted"},
+)
 async def close(request: ApiRequest, tenant_id: UUID, data: ChangeStateInput) -> Reply[TenantView]:
     """Its callers are refused for good; its data is kept."""
     return await change_as_operator(request, tenant_id, lambda work: service.close_tenant(work, data))
@@ -83,7 +103,7 @@ async def issue_key(request: ApiRequest, tenant_id: UUID) -> Reply[NewApiKeyView
     """For a tenant whose owner lost theirs. The `secret` is shown in this answer and never again."""
     minted = request.context.services.identity.mint(tenant_id)
     reply = await change_as_operator(
-        request, tenant_id, lambda work: service.issue_owner_key(work, minted), status=201
+        request, tenant_id, lambda work: service.issue_owner_key(work, minted), status=201, match="none"
     )
     return revealed(reply, NewApiKeyView, lambda view: msgspec.structs.replace(view, secret=minted.token))
 
@@ -118,6 +138,7 @@ async def _answer(
     tenant: TenantFacts,
     command: Callable[[UnitOfWork], Awaitable[Any]],
     status: int,
+    expected: int | None,
 ) -> Reply[Any]:
     """Run a command as the operator within one tenant; every instance then loads its credentials anew.
 
@@ -136,7 +157,7 @@ async def _answer(
         return await command(work)
 
     answer = await request.database.answer(
-        caller, told, lambda view: view_answer(view, status, path if status == 201 else None), idempotency
+        caller, told, lambda view: view_answer(view, status, path if status == 201 else None), idempotency, expected
     )
     return answer_reply(request, answer)
 
@@ -145,15 +166,24 @@ async def change_as_operator(
     request: ApiRequest,
     tenant_id: UUID,
     command: Callable[[UnitOfWork], Awaitable[Any]],
+    *,
     status: int = 200,
+    match: MatchRule = "accepted",
+    first: int = 1,
 ) -> Reply[Any]:
+    """`match`, `first`: whether If-Match makes sense, and the lowest version there can be."""
     require_operator(request)
+    expected = expected_version(request, match, first=first)
+    return await _answer(request, await facts_of_tenant(request, tenant_id), command, status, expected)
+
+
+async def facts_of_tenant(request: ApiRequest, tenant_id: UUID) -> TenantFacts:
+    """The tenant as a caller of its own would have it. Raises NotFound."""
     row = await existing_tenant(request, tenant_id)
-    facts = TenantFacts(
+    return TenantFacts(
         id=row.id, slug=row.slug, name=row.name, state=row.state, base_currency=row.base_currency,
         country=row.country, time_zone=row.time_zone, settings=row.settings, database=row.database,
     )  # fmt: skip
-    return await _answer(request, facts, command, status)
 
 
 async def existing_tenant(request: ApiRequest, tenant_id: UUID) -> TenantRow:

@@ -70,6 +70,7 @@ async def issue_owner_key(work: UnitOfWork, minted: NewKey) -> NewApiKeyView:
 
 async def _move(work: UnitOfWork, what: str, reason: str) -> TenantView:
     before = await _locked(work)
+    work.check_version(before.version)
     sources, state = TRANSITIONS[what]
     if before.state not in sources:
         raise InvalidState(f"The tenant is {before.state}.", state=before.state, allowed=sorted(sources))

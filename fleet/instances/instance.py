@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -44,15 +44,23 @@ def _nothing(draining: bool) -> None:
     """A process whose readiness says it all."""
 
 
+class Peers(Protocol):
+    """Told how many of this role live; not `whole`: at least so many."""
+
+    def __call__(self, found: int, *, whole: bool) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Hooks:
     """What the process does when told. `reload` reads the whole configuration again and tells its state;
-    `draining` is called with True when no new work is to be begun, with False when it may be again."""
+    `draining` is called with True when no new work is to be begun, with False when it may be again; `peers` with
+    every heartbeat."""
 
     readiness: Readiness
     configuration: Configuration
     reload: Callable[[], Awaitable[Body]]
     draining: Callable[[bool], None] = _nothing
+    peers: Peers | None = None
 
 
 class Instance:
@@ -134,12 +142,19 @@ class Instance:
     async def _beat(self) -> None:
         try:
             await self.registry.beat(self.about, self.condition())
+            if self._hooks.peers is not None:
+                await self._count(self._hooks.peers)
         except _OUTAGES:
             instance_heartbeats_total.at("failed").inc()
         except Exception:  # a defect must not end the heartbeats
             log.exception("a heartbeat failed")
         else:
             instance_heartbeats_total.at("sent").inc()
+
+    async def _count(self, peers: Peers) -> None:
+        roll = await self.registry.roll()
+        if not roll.degraded:
+            peers(len(roll.of_role(self.about.role)), whole=roll.whole)
 
     # -- what it does when told ----------------------------------------------------------------------
 

@@ -19,9 +19,9 @@ def record(kind: str, key: UUID) -> Entry:
     return Entry(kind, key.hex, (f"{kind}:all", f"{kind}:{key.hex}"))
 
 
-def listed(kind: str, identity: bytes) -> Entry:
-    """A list or search of one kind; `identity` is everything the request asked."""
-    return Entry("list", f"{kind}:{sha256(identity).hexdigest()}", ("list:all", f"{kind}:all", f"{kind}:any"))
+def listed(kind: str, identity: bytes, form: str = "list") -> Entry:
+    """A page of one kind; `identity` is everything the request asked. `form`: list or search."""
+    return Entry(form, f"{kind}:{sha256(identity).hexdigest()}", (f"{form}:all", f"{kind}:all", f"{kind}:any"))
 
 
 def changed(kind: str, key: UUID) -> tuple[str, ...]:

@@ -20,9 +20,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from db.consistency import PRIMARY_ONLY
-from db.errors import Overloaded
+from db.errors import Overloaded, ReadUnavailable
 from db.redis import Script
 from db.redis_channel import Channel
+from fleet.deadline import apart, shared
 from tenancy.cache.entries import Entry, entry_key, tag_key
 from tenancy.cache.invalidation import CHANNEL, Listener
 from tenancy.cache.memory import Cached, Memory
@@ -41,6 +42,8 @@ _LOOK_AGAIN = 0.005
 _PATIENCE = 0.1
 #: Loads at once for a cold cache; beyond, a second of waiting and then 503.
 _LOADS = 20
+#: Seconds a fetch takes at most, whoever waits for it; above what its parts may take by their own bounds.
+_FLIGHT = 10.0
 #: Seconds a missing record is remembered as missing.
 _MISSING_TTL = 2.0
 
@@ -128,7 +131,10 @@ class TenantCache:
         await self._channel.close()
 
     async def get(self, tenant_id: UUID, entry: Entry, after: int | None, ttl: float, load: Load) -> Cached:
-        """The entry, loaded when it is nowhere. `after`: what the caller must see. Raises what `load` raises."""
+        """The entry, loaded when it is nowhere. `after`: what the caller must see.
+
+        Raises what `load` raises, and DeadlineExceeded for the asker whose own time has passed.
+        """
         if ttl <= 0 or after == PRIMARY_ONLY:
             value, seen = await load(after)
             return Cached(value, after or 0, seen)
@@ -137,7 +143,7 @@ class TenantCache:
         if found is not None and (after is None or found.covered >= after):
             self._observe("memory", entry.kind)
             return found
-        fetched = await asyncio.shield(self._flight(tenant_id, entry, key, after, ttl, load))
+        fetched = await shared(self._flight(tenant_id, entry, key, after, ttl, load), bounded=_FLIGHT)
         if after is None or fetched.covered >= after:
             return fetched
         return await self._fetch(self._asked(tenant_id, entry, key, after, ttl, load))  # that flight was less behind
@@ -145,11 +151,11 @@ class TenantCache:
     def _flight(
         self, tenant_id: UUID, entry: Entry, key: str, after: int | None, ttl: float, load: Load
     ) -> "asyncio.Task[Cached]":
-        """The one fetch of this entry that is under way in this process."""
+        """The one fetch of this entry that is under way in this process, bounded by nobody's deadline who asks."""
         flight = self._flights.get(key)
         if flight is None:
-            asked = self._asked(tenant_id, entry, key, after, ttl, load)
-            flight = self._flights[key] = asyncio.get_running_loop().create_task(self._fetch(asked))
+            fetching = self._bounded(self._asked(tenant_id, entry, key, after, ttl, load))
+            flight = self._flights[key] = asyncio.get_running_loop().create_task(fetching, context=apart())
             flight.add_done_callback(partial(self._landed, key))
         return flight
 
@@ -188,6 +194,13 @@ class TenantCache:
         return True
 
     # -- between the levels --------------------------------------------------------------------
+
+    async def _bounded(self, ask: _Ask) -> Cached:
+        try:
+            async with asyncio.timeout(_FLIGHT):
+                return await self._fetch(ask)
+        except TimeoutError:
+            raise ReadUnavailable(retry_after=1) from None
 
     async def _fetch(self, ask: _Ask) -> Cached:
         looked = await self._look(ask)

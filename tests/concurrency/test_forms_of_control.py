@@ -14,8 +14,10 @@ from erp.catalog.models import products
 from erp.catalog.products import update_product
 from erp.catalog.repository import READ_PRODUCT
 from erp.catalog.schemas import UpdateProductInput
+from erp.inventory import claims as claims_of_stock
 from erp.inventory.stock import Pair
-from erp.sales import claims as claims_of_sales
+from erp.parties.schemas import CreatePartyInput, UpdatePartyInput
+from erp.parties.service import create_party, update_party
 from tenancy.concurrency import Claim, LockRank, lock_in_order, optimistic_save, over_version, pessimistic_load
 from tenancy.work import UnitOfWork
 from tests.api.whole.conftest import Tenant, gate, newcomer, operator, tenant
@@ -24,7 +26,7 @@ from tests.concurrency.stock_clients import Rush, rush_on
 from tests.services import Services
 
 __all__ = ["gate", "newcomer", "operator", "tenant"]
-assert claims_of_sales  # declares how stock levels are locked
+assert claims_of_stock  # declares how stock levels are locked
 TOUCH = over_version(
     update(products)
     .where(
@@ -135,6 +137,24 @@ async def test_a_reader_that_was_overtaken_runs_again_and_sees_the_change(servic
         await rush.shop.run(slow)
         assert seen == [seen[0], seen[0] + 1]
         assert rush.collisions == ["SerializationFailure"]
+
+
+async def test_a_change_of_a_party_waits_for_nobody_and_loses_nobodys(services: Services) -> None:
+    async with rush_on(services, "nothing", clients=3) as rush:
+        made = await rush.shop.run(create_party, CreatePartyInput(code="P", name="Party", is_customer=True))
+        runs: list[int] = []
+
+        async def slow(work: UnitOfWork) -> None:
+            await update_party(work, made.id, UpdatePartyInput(phone="+44 20 7946 0000"))
+            runs.append(1)
+            if len(runs) == 1:
+                await rush.shop.run(update_party, made.id, UpdatePartyInput(name="Partner"))
+
+        async with asyncio.timeout(20):
+            await rush.shop.run(slow)
+        assert (len(runs), rush.collisions) == (2, ["SerializationFailure"])
+        columns = "SELECT name || ' ' || phone || ' ' || version FROM parties WHERE id = %(id)s"
+        assert await rush.shop.column(columns, id=made.id) == ["Partner +44 20 7946 0000 3"]
 
 
 async def test_an_optimistic_command_that_never_wins_gives_up(services: Services) -> None:

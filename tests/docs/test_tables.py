@@ -8,6 +8,7 @@ from typing import Any
 from deploy.local.options import read_options
 from erp.accounting.chart import TEMPLATES
 from erp.exchange.imports.registry import IMPORTABLE
+from erp.http.cache_tags import STRATEGIES
 from erp.http.catalogue import problem_classes
 from erp.settings import load_settings
 from fleet.configuration.keys import KEYS
@@ -98,8 +99,8 @@ def test_every_metric_that_is_named_exists() -> None:
 
 
 def test_every_problem_that_is_named_exists() -> None:
-    """Words with hyphens between backticks are problems, unless they are charts, processes or resources."""
-    others = {*TEMPLATES, *read_options({}).ports, *(name.replace("_", "-") for name in IMPORTABLE)}
+    """Words with hyphens between backticks are problems, unless they name something else."""
+    others = {*TEMPLATES, *read_options({}).ports, *(name.replace("_", "-") for name in IMPORTABLE), *STRATEGIES}
     named = {name for page in DOCS.rglob("*.md") for name in codes(page) if re.fullmatch(r"[a-z]+(?:-[a-z]+)+", name)}
     assert {"outcome-unknown", "idempotency-in-flight"} <= named
     assert named - set(problem_classes()) - others == set()

@@ -67,11 +67,16 @@ class Ride:
             " WHERE c.name = ANY(%(names)s)"
         )
         for _ in range(200):
-            await self.settler.settle()
+            await self.settle_once()
             if tables.value(unsettled, names=list(self.consumers)):
                 return
             await asyncio.sleep(0.02)
         raise AssertionError("the consumers did not confirm everything")
+
+    async def settle_once(self) -> None:
+        """A pass for every consumer."""
+        for consumer in self.consumers.values():
+            await self.settler.settle(consumer)
 
     async def deviations(self, tenant: Tenant) -> list[Any]:
         """Rows of read models that are not what the documents amount to."""

@@ -139,7 +139,7 @@ async def test_a_consumer_reading_past_a_transaction_held_open_loses_nothing(
     last = tables.value("SELECT max(position) FROM events")
     await ride.publish()
     await ride.redis.flushdb()
-    await ride.settler.settle()
+    await ride.settle_once()
     assert await sums(tables, tenant) == (0, 0, 0), "not below the horizon yet"
     confirmed = "SELECT xid < (SELECT min(xid) FROM events WHERE position > %(at)s) FROM event_consumers"
     assert all(row["?column?"] for row in tables.rows(f"{confirmed} WHERE name = 'sales'", at=by_position))
@@ -260,6 +260,32 @@ async def test_a_part_of_history_is_replayed_where_that_changes_nothing(
     await in_steps(database, tenant, lambda work: switch(work, receivables, replay["generation"]), until=True)
     assert (await sums(tables, tenant))[2] == 10
     assert await ride.deviations(tenant) == []
+
+
+async def test_history_is_replayed_from_a_position_on_and_no_further_back(
+    ride: Ride, tenant: Tenant, tables: Tables, database: TenantDatabase
+) -> None:
+    """Of three items that were lost from the read model those behind the position come back."""
+    shop, receivables = await Shop.of(tenant), CONSUMERS["receivables"]
+    sales = [await shop.sell(quantity) for quantity in ("1", "2", "3")]
+    await ride.follow()
+    tables.rows("DELETE FROM receivables WHERE tenant_id = %(id)s", id=tenant.id)
+    posted = "SELECT position FROM events WHERE aggregate_id = %(id)s AND type = 'invoice.posted'"
+    first, second = [tables.value(posted, id=sale["invoice_id"]) for sale in sales[:2]]
+    for position, owed in ((second, 30), (first, 50), (0, 60)):
+        told = {"consumer": "receivables", "from_position": position, "reason": "items were lost"}
+        replay = await tenant.post("/v1/event-replays", told, 202)
+        assert (replay["state"], replay["from_position"]) == ("replaying", position)
+        number = replay["generation"]
+        await in_steps(database, tenant, lambda work, number=number: read_history(work, receivables, number))
+        await in_steps(database, tenant, lambda work, number=number: switch(work, receivables, number), until=True)
+        assert (await sums(tables, tenant))[2] == owed
+    assert await ride.deviations(tenant) == []
+    for consumer in ("sales", "stock-movements"):
+        refused = await tenant.post("/v1/event-replays", {"consumer": consumer, "from_position": second}, 409)
+        assert refused["code"] == "needs-rebuild"
+    both = {"consumer": "receivables", "from_position": 0, "from_time": "2020-01-01T00:00:00Z"}
+    await tenant.post("/v1/event-replays", both, 422)
 
 
 def refusing(*, times: int = 1_000) -> tuple[Consumer, list[int]]:

@@ -64,17 +64,59 @@ async def test_workers_killed_in_the_middle_of_calls_leave_one_effect(
     assert (order["state"], order["payment_state"]) == ("delivered", "paid")
 
 
+async def begun(tenant: Tenant, order: Any) -> tuple[str, str]:
+    """A fulfilment, and the correlation id of the request that began it."""
+    reply = await tenant.client.post(
+        "/v1/fulfilments", json={"order_id": order["id"], "payment_source": "card_4242"},
+        headers={"Idempotency-Key": f"fulfil-{order['id']}", "X-Correlation-Id": f"trace-{order['id']}"},
+    )  # fmt: skip
+    assert reply.status_code == 202, reply.text
+    return reply.json()["id"], f"trace-{order['id']}"
+
+
+async def one_tree(tenant: Tenant, correlation: str, root: str) -> set[str]:
+    """What the request led to, by type: all of it leads back to the event that the request itself left."""
+    shown = (await tenant.get("/v1/causation", correlation_id=correlation, limit="200"))["data"]
+    known = {one["id"]: one for one in shown}
+    assert [one["type"] for one in shown if one["causation_id"] is None] == [root], shown
+    assert {one["causation_id"] for one in shown} - {None} <= known.keys()
+    return {one["type"] for one in shown}
+
+
+async def test_a_fulfilment_is_one_tree_from_the_request_to_its_last_event(
+    processes: Processes, tables: Tables, new_tenant: NewTenant, provider: Provider
+) -> None:
+    """Also where its worker failed to reach the provider, so that it went on in a job of its own."""
+    provider.behave()
+    tenant, order = await selling(new_tenant)
+    saga, correlation = await begun(tenant, order)
+    provider.tell("fail", operation="authorise", payment=f"saga:{saga}", times=1)
+    processes.coordinator()
+    processes.worker("high", module="workers.main", settings=telling(provider))
+    processes.worker("default", module="workers.main", settings=telling(provider))
+    await tables.until(ENDED, id=saga, seconds=40)
+    found = await one_tree(tenant, correlation, "fulfilment.created")
+    assert found >= {
+        "sales_order.confirmed", "delivery.posted", "invoice.posted", "payment.posted", "fulfilment.completed"
+    }  # fmt: skip
+
+
 async def test_a_saga_whose_job_is_gone_gets_another(
     processes: Processes, tables: Tables, new_tenant: NewTenant, provider: Provider
 ) -> None:
     provider.behave()
     tenant, order = await selling(new_tenant)
-    body = {"order_id": order["id"], "payment_source": "card_4242"}
-    saga = (await tenant.post("/v1/fulfilments", body, 202))["id"]
+    saga, correlation = await begun(tenant, order)
     tables.rows("DELETE FROM jobs WHERE payload->>'saga_id' = %(id)s", id=saga)
     processes.coordinator()
     processes.worker("high", module="workers.main", settings=telling(provider))
     await tables.until(ENDED, id=saga, seconds=40)
+    await one_tree(tenant, correlation, "fulfilment.created")
+    [job] = tables.rows("SELECT traceparent, causation_id FROM jobs WHERE payload->>'saga_id' = %(id)s", id=saga)
+    [told] = tables.rows(
+        "SELECT event_id, traceparent FROM events WHERE aggregate_id = %(id)s AND version = 1", id=saga
+    )
+    assert (job["causation_id"], job["traceparent"]) == (told["event_id"], told["traceparent"])
 
 
 async def test_a_delivery_is_followed_by_its_invoice_and_its_reminder_where_the_tenant_wants_it(

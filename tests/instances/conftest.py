@@ -13,7 +13,7 @@ import pytest
 from db.redis import connect
 from fleet.configuration.snapshot import Configuration
 from fleet.health import Readiness
-from fleet.instances.instance import Hooks, Instance
+from fleet.instances.instance import Hooks, Instance, Peers
 from fleet.instances.member import About
 from tests.api.whole.conftest import gate, newcomer, operator, tenant
 from tests.tenancy.coordination.conftest import OwnRedis, own_redis, redis_of_our_own
@@ -50,7 +50,9 @@ class Fleet:
         self.told: list[bool] = []
         self._running: list[Instance] = []
 
-    async def join(self, role: str = "api", *, features: tuple[str, ...] = (), url: str = "") -> Instance:
+    async def join(
+        self, role: str = "api", *, features: tuple[str, ...] = (), url: str = "", peers: Peers | None = None
+    ) -> Instance:
         readiness, configuration = Readiness(), Configuration()
         readiness.start()
         about = about_of(role, features)
@@ -58,7 +60,7 @@ class Fleet:
         async def reload() -> dict[str, Any]:
             return {"confirmed": True, "revisions": {"main": 7}}
 
-        hooks = Hooks(readiness, configuration, reload, self.told.append)
+        hooks = Hooks(readiness, configuration, reload, self.told.append, peers)
         made = Instance(about, url or self.url, hooks, heartbeat=HEARTBEAT, dead_after=DEAD_AFTER)
         await made.start()
         self._running.append(made)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import uuid
 from datetime import UTC, datetime
 
 import pytest
@@ -12,6 +13,8 @@ from fleet.instances.instance import Instance
 from fleet.instances.member import About, Condition, Load
 from fleet.instances.registry import Registry
 from fleet.instruments import REGISTRY
+from tenancy.admission import Gatekeeper
+from tenancy.limits import tenant_limit
 from tests.instances.conftest import DEAD_AFTER, HEARTBEAT, Fleet, kill, until
 from tests.tenancy.coordination.conftest import OwnRedis
 from workers.roll_call import RollCall
@@ -172,3 +175,40 @@ async def test_only_silence_without_a_farewell_counts_as_a_loss(fleet: Fleet) ->
         dies = await fleet.join("dying-role")
     assert losses("dying-role") == 1.0
     assert losses("leaving-role") == 0.0
+
+
+async def test_the_share_of_a_limit_without_redis_follows_how_many_instances_there_were(
+    fleet: Fleet, own_redis: OwnRedis
+) -> None:
+    """The autoscaler starts and ends instances of the API; Redis then goes while there are five."""
+    client = connect(own_redis.url, timeout=0.3)
+    gatekeeper = Gatekeeper(client, instances=3)
+    await fleet.join("api", peers=gatekeeper.shared_by)
+    others = [await fleet.join(role) for role in ("api", "api", "api", "api", "api", "worker")]
+
+    async def knows(count: int) -> bool:
+        return gatekeeper.instances == count
+
+    await until(lambda: knows(6))
+    kill(others[0])
+    await until(lambda: knows(5))
+    own_redis.stop()
+    tenant = uuid.uuid4()
+    limits = (tenant_limit(tenant, 20),)
+    answers = [await gatekeeper.admit(tenant, tenant, limits, False) for _ in range(20)]
+    assert sum(answer.allowed for answer in answers) == 8  # twice a fifth
+    assert await knows(5)
+    await gatekeeper.close()
+    await client.aclose()
+
+
+def test_a_count_that_may_miss_somebody_only_ever_raises_the_number() -> None:
+    gatekeeper = Gatekeeper(connect("redis://127.0.0.1:1", timeout=0.3), instances=3)
+    gatekeeper.shared_by(1, whole=False)
+    assert gatekeeper.instances == 3
+    gatekeeper.shared_by(7, whole=False)
+    assert gatekeeper.instances == 7
+    gatekeeper.shared_by(2, whole=True)
+    assert gatekeeper.instances == 2
+    gatekeeper.shared_by(0, whole=True)
+    assert gatekeeper.instances == 1

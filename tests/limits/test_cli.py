@@ -41,3 +41,12 @@ async def test_a_tenant_sees_its_usage_from_the_command_line(cli: Cli, newcomer:
     table = await cli("usage", key=tenant.key)
     assert "products" in table
     assert "no bound" in table
+
+
+async def test_the_operator_sees_a_tenants_usage_from_the_command_line(cli: Cli, newcomer: Newcomer) -> None:
+    tenant = await newcomer()
+    await tenant.make("products", code="P", name="Product")
+    used = json.loads(await cli("quotas", "usage", tenant.slug, "--json"))
+    assert (used["counted"]["products"], used["quotas"]["api_keys"]) == (1, 1000)
+    assert "no bound" in await cli("quotas", "usage", tenant.id)
+    assert "There is no tenant" in await cli("quotas", "usage", "nobody-of-that-name", code=2)

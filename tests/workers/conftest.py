@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -92,7 +93,24 @@ class Processes:
         return self._start("coordinator", "coordinator", (sys.executable, "-m", module), settings)
 
     def run(self, *command: str) -> Running:
-        return self._start(command[-1], "tool", (sys.executable, *command), BRISK)
+        return self._start(command[1].rpartition(".")[2], "tool", (sys.executable, *command), BRISK)
+
+    async def doomed(
+        self, tables: "Tables", tenant_id: str, kind: str, *, commit: int, when: str, **more: Any
+    ) -> Any:
+        """The tenant's job of that kind, whose worker was killed at that commit (see `tests.workers.dying_job`) and
+        whose lease has ended since; its id."""
+        [row] = tables.rows(
+            "SELECT id FROM jobs WHERE tenant_id = %(id)s AND kind = %(kind)s AND phase = 'unfinished'",
+            id=tenant_id, kind=kind,
+        )  # fmt: skip
+        told = json.dumps({"tenant": tenant_id, "job": str(row["id"]), "commit": commit, "when": when, **more})
+        worker = self.run("-m", "tests.workers.dying_job", told)
+        assert await asyncio.to_thread(worker.process.wait, 60) == -signal.SIGKILL, self.log()
+        await tables.until(
+            "SELECT lease_until IS NULL OR lease_until < now() FROM jobs WHERE id = %(id)s", id=row["id"]
+        )
+        return row["id"]
 
     def log(self) -> str:
         return "\n".join(path.read_text() for path in sorted(self._folder.glob("*.log")))

@@ -186,6 +186,10 @@ async def test_a_pause_makes_nothing_up(new_tenant: NewTenant, clockwork: Clockw
     await clockwork.work(tenant)
     [order] = await orders_of(tenant)
     assert order["state"] == "draft"
+    # The order follows from the run that was asked for.
+    shown = {one["type"]: one for one in (await tenant.get("/v1/events", limit="200"))["data"]}
+    assert shown["schedule_run.requested"]["stream_id"] == by_hand["id"]
+    assert shown["sales_order.created"]["causation_id"] == shown["schedule_run.requested"]["id"]
 
 
 async def test_a_template_that_could_not_be_ordered_is_refused(new_tenant: NewTenant) -> None:

@@ -256,8 +256,9 @@ async def test_redis_away_keeps_the_events(
     assert await drain(relay) == 4
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
 async def test_a_cached_answer_ends_with_the_event_when_its_writer_died_before_saying_so(
-    services: Services, platform: PlatformDatabase, database: TenantDatabase, newcomer: Newcomer
+    services: Services, platform: PlatformDatabase, database: TenantDatabase, newcomer: Newcomer, by_hand: bool
 ) -> None:
     """`database` here tells no cache: as if the process had died between the commit and the invalidation."""
     redis = connect(services.redis_cache_url, timeout=0.5)
@@ -275,7 +276,7 @@ async def test_a_cached_answer_ends_with_the_event_when_its_writer_died_before_s
         return (await cache.get(caller.tenant.id, record("product", product), None, 30.0, load)).value
 
     assert await shown() == b"old"
-    committed = await database.run(caller, partial(_changed, product))
+    committed = await database.run(caller, partial(_dropped if by_hand else _changed, product))
     values[0] = b"new"
     assert await shown() == b"old"
     relay = Relay(platform, connect(services.redis_queue_url, timeout=2.0), published=repair.ended)
@@ -288,6 +289,11 @@ async def test_a_cached_answer_ends_with_the_event_when_its_writer_died_before_s
     assert asked[-1] >= committed.position
     await repair.close()
     await cache.close()
+
+
+async def _dropped(product: uuid.UUID, work: UnitOfWork) -> None:
+    facts = {"tags": [f"product:{product.hex}"], "reason": "repaired by hand"}
+    work.publish(Event("cache_invalidation", uuid.uuid4(), 1, "cache.invalidated", facts))
 
 
 async def _changed(product: uuid.UUID, work: UnitOfWork) -> None:

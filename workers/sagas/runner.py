@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from db.errors import DomainError
+from db.identifiers import new_id
 from erp.fulfilment import recording as record
 from erp.fulfilment.recording import State, TakenOver
 from erp.fulfilment.repository import RunRow, StepRow
@@ -240,10 +241,11 @@ class SagaRunner:
         patience = self._sagas[state.run.kind].patience(state.run.direction)
         longest = min(patience.longest, patience.first * 2 ** min(30, max(0, state.run.attempts - 1)))
         at = work.now + timedelta(seconds=random.uniform(longest / 2, longest))
-        job = work.enqueue(JOB_KIND, {"saga_id": str(state.run.id)}, run_at=at)
         log.warning("saga waits", saga=str(state.run.id), attempt=state.run.attempts, code=code, detail=detail)
-        run = state.run._replace(retry_at=at, job_id=job)
-        return await record.save(work, state, run, "waiting", code=code, attempt=run.attempts)
+        run = state.run._replace(retry_at=at, job_id=new_id())
+        after = await record.save(work, state, run, "waiting", code=code, attempt=run.attempts)
+        work.enqueue(JOB_KIND, {"saga_id": str(run.id)}, run_at=at, job_id=run.job_id)
+        return after
 
     async def _stop(
         self, work: UnitOfWork, state: State, step: StepRow | None = None, code: str | None = None

@@ -1,4 +1,4 @@
-"""What each row-level fence costs, and what has come since 0003: the files of sql/0004 in the order of their names."""
+"""What a row-level fence costs, and what came since 0003: the files of sql/0004 in the order of their names."""
 
 from pathlib import Path
 

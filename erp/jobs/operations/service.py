@@ -26,14 +26,16 @@ async def begin_operation(
     unit: str | None = None,
     result_location: str | None = None,
     unique_key: str | None = None,
+    operation_id: UUID | None = None,
 ) -> OperationView:
     """Leave a long job in this transaction, to be followed under `/v1/operations/{id}`.
 
     Its handler reports with `context.operation`. A command that answers with the view and is declared with status 202
-    and `made_in="/v1/operations"` tells its Location. `{id}` in `result_location` stands for its id. Raises
+    and `made_in="/v1/operations"` tells its Location. `operation_id`: chosen before, for an event that names it and
+    that it follows from. `{id}` in `result_location` stands for its id. Raises
     JobAlreadyQueued beside an unfinished one of the same `unique_key`.
     """
-    operation_id = work.enqueue(kind, payload, queue=queue, unique_key=unique_key)
+    operation_id = work.enqueue(kind, payload, queue=queue, unique_key=unique_key, job_id=operation_id)
     found_at = None if result_location is None else result_location.replace("{id}", str(operation_id))
     [found] = await work.load(MARK(operation_id=operation_id, of_total=total, in_unit=unit, found_at=found_at))
     if not found:

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import AsyncIterator
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from db.redis import connect
 from tenancy.locks import LockService
@@ -49,11 +50,41 @@ async def test_locks_of_another_tenant_are_not_seen(newcomer: Newcomer, instance
 async def test_a_forced_lock_is_free_and_the_audit_trail_says_why(tenant: Tenant, instance: LockService) -> None:
     handle = await instance.acquire(uuid.UUID(tenant.id), [A])
     answer = await tenant.post(f"/v1/locks/{A}/release", {"reason": "the instance hangs"})
+    assert len(answer.pop("lease")) == 40
     assert answer == {"name": A, "was_held": True, "reason": "the instance hangs"}
     await tenant.get(f"/v1/locks/{A}", 404)
     entries = (await tenant.get("/v1/audit-entries", action="locks.release"))["data"]
     assert entries[0]["after"] == {"name": A, "reason": "the instance hangs", "holder": "api-7"}
     instance.release(handle)
+
+
+async def test_a_lock_that_redis_kept_from_being_opened_is_opened_by_the_repeated_request(
+    tenant: Tenant, instance: LockService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis answers while the release is recorded and not when it is to happen."""
+    hanging = await instance.acquire(uuid.UUID(tenant.id), [A])
+    opening, away = LockService.force_release, [True]
+
+    async def cut(self: LockService, tenant_id: uuid.UUID, name: str, lease: str) -> bool:
+        if away:
+            away.clear()
+            raise RedisConnectionError("cut")
+        return await opening(self, tenant_id, name, lease)
+
+    monkeypatch.setattr(LockService, "force_release", cut)
+    path, body, key = f"/v1/locks/{A}/release", {"reason": "the instance hangs"}, uuid.uuid4().hex
+    problem = await tenant.post(path, body, 503, key=key)
+    assert problem["code"] == "lock-store-unavailable"
+    await tenant.get(f"/v1/locks/{A}")
+    assert (await tenant.post(path, body, 200, key=key))["was_held"]
+    await tenant.get(f"/v1/locks/{A}", 404)
+    assert len((await tenant.get("/v1/audit-entries", action="locks.release"))["data"]) == 1
+    instance.release(hanging)
+    # Once more, later: somebody else's lock of that name stays shut.
+    later = await instance.acquire(uuid.UUID(tenant.id), [A])
+    await tenant.post(path, body, 200, key=key)
+    await tenant.get(f"/v1/locks/{A}")
+    instance.release(later)
 
 
 async def test_forcing_a_lock_wants_its_permission_and_a_reason(tenant: Tenant, instance: LockService) -> None:

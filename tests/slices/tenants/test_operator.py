@@ -60,6 +60,18 @@ async def test_a_new_tenant_can_trade_at_once(newcomer: Newcomer) -> None:
     assert proof["holds"], [check for check in proof["checks"] if not check["holds"]]
 
 
+async def test_a_tenant_that_changed_meanwhile_is_not_suspended(operator: httpx.AsyncClient) -> None:
+    tenant = (await create(operator))["tenant"]
+    path, body = f"/v1/tenants/{tenant['id']}", {"reason": "Unpaid"}
+    seen = {"If-Match": (await operator.get(path)).headers["etag"]}
+    for what in ("suspend", "resume"):
+        await change(operator, tenant["id"], what)
+    late = await operator.post(f"{path}/suspend", json=body, headers=seen)
+    assert (late.status_code, late.json()["code"]) == (412, "version-conflict")
+    senseless = await operator.post(f"{path}/owner-keys", headers=seen)
+    assert (senseless.status_code, senseless.json()["code"]) == (400, "invalid-if-match")
+
+
 async def test_provisioning_takes_less_than_a_second(operator: httpx.AsyncClient) -> None:
     took = []
     for _ in range(5):

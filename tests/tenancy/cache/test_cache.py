@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from db.errors import Overloaded
+from db.errors import Overloaded, ReadUnavailable
 from db.redis import Script, connect
+from fleet.deadline import Deadline, DeadlineExceeded, remaining
 from tenancy.cache import service
 from tenancy.cache.entries import changed, listed, record
 from tenancy.cache.memory import Cached, Memory
@@ -200,6 +201,62 @@ async def test_an_asker_that_gives_up_does_not_fail_the_others(instance: Instanc
     first.cancel()
     source.held.set()
     assert await second == b"old"
+
+
+async def test_a_shared_load_has_nobodys_deadline_and_each_asker_its_own(
+    instance: Instances, tenant: uuid.UUID
+) -> None:
+    cache = await instance()
+    source = Source()
+    source.held.clear()
+    left: list[float | None] = []
+
+    async def load(after: int | None) -> tuple[bytes, int]:
+        left.append(remaining())
+        return await source.load(after)
+
+    async def hurried() -> bytes:
+        with Deadline(0.1):
+            return await ask(cache, tenant, load)
+
+    first = asyncio.create_task(hurried())
+    await source.reading.wait()
+    second = asyncio.create_task(ask(cache, tenant, load))
+    with pytest.raises(DeadlineExceeded):
+        await first
+    source.held.set()
+    assert await second == b"old"
+    assert (left, source.loads) == ([None], 1)
+
+
+async def test_what_a_writer_has_filled_again_is_not_bound_by_its_deadline(
+    instance: Instances, tenant: uuid.UUID
+) -> None:
+    cache = await instance()
+    source = Source()
+    left: list[float | None] = []
+
+    async def load(after: int | None) -> tuple[bytes, int]:
+        left.append(remaining())
+        return await source.load(after)
+
+    for _ in range(5):
+        await ask(cache, tenant, load)
+    with Deadline(5.0):
+        await cache.invalidate(tenant, changed("product", KEY))
+    await eventually(lambda: source.loads == 2 and cache.kept == 1)
+    assert left == [None, None]
+
+
+async def test_a_load_that_never_ends_ends_for_whoever_waits(
+    instance: Instances, tenant: uuid.UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_FLIGHT", 0.2)
+    cache = await instance()
+    source = Source()
+    source.held.clear()
+    with pytest.raises(ReadUnavailable):
+        await ask(cache, tenant, source.load)
 
 
 async def test_a_missing_record_is_remembered_shortly_and_found_once_made(

@@ -38,6 +38,10 @@ class OwnRedis:
     def stop(self) -> None:
         self._running.stop()
 
+    def kill(self) -> None:
+        """kill -9: it says no farewell and saves nothing."""
+        self._running.kill()
+
     def freeze(self) -> None:
         os.kill(self._running.pid, signal.SIGSTOP)
 

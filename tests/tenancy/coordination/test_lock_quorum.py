@@ -75,7 +75,7 @@ async def test_of_two_processes_one_holds_the_lock(three: list[OwnRedis], tenant
 async def test_one_of_three_servers_killed_changes_nothing(three: list[OwnRedis], tenant: uuid.UUID) -> None:
     async with a_process(three) as one, a_process(three) as other:
         held = await one.acquire(tenant, [A])
-        three[1].stop()
+        three[1].kill()
         with pytest.raises(LockTimeout):
             await other.acquire(tenant, [A], wait=0.3)
         fresh = await other.acquire(tenant, [B], wait=1.0)
@@ -88,8 +88,8 @@ async def test_one_of_three_servers_killed_changes_nothing(three: list[OwnRedis]
 
 async def test_without_a_majority_work_goes_on_degraded(three: list[OwnRedis], tenant: uuid.UUID) -> None:
     async with a_process(three) as one:
-        three[0].stop()
-        three[1].stop()
+        three[0].kill()
+        three[1].kill()
         assert (await one.acquire(tenant, [A])).degraded
 
 

@@ -243,9 +243,22 @@ async def test_operators_see_who_holds_what_and_can_open_it(
         assert shown.locks[0].holder
         assert not (await others.listing(tenant, limit=1)).complete
         assert await others.info(tenant, C) is None
-        assert await others.force_release(tenant, A)
-        assert not await others.force_release(tenant, A)
+        lease = shown.locks[0].lease
+        assert await others.force_release(tenant, A, lease)
+        assert not await others.force_release(tenant, A, lease)
         assert await is_free(others, tenant, A)
+
+
+async def test_opening_by_force_leaves_whoever_came_after_the_one_that_was_looked_at(
+    locks: LockService, others: LockService, tenant: uuid.UUID
+) -> None:
+    first = await locks.acquire(tenant, [A])
+    seen = await others.info(tenant, A)
+    assert seen is not None
+    locks.release(first)
+    async with others.hold(tenant, [A]):
+        assert not await others.force_release(tenant, A, seen.lease)
+        assert not await is_free(locks, tenant, A)
 
 
 async def test_releasing_twice_does_not_open_the_next_holders_lock(
