@@ -152,10 +152,11 @@ queue_running = gauge("queue_running", "Jobs a worker holds, those of workers th
 erp_queue_latency_seconds = gauge(
     "erp_queue_latency_seconds", "How long the oldest runnable job of the queue has waited", _queue
 )
-#: `outcome`: done, failed (will be tried again), dead (gave up), fenced (a zombie's result, refused), cancelled.
+#: `outcome`: done, failed (will be tried again), dead (gave up), fenced (a zombie's result, refused), cancelled,
+#: put_off (waits for something and is begun again).
 jobs_total = counter(
     "jobs_total", "Finished attempts", _queue, _kind,
-    label("outcome", "done", "failed", "dead", "fenced", "cancelled"),
+    label("outcome", "done", "failed", "dead", "fenced", "cancelled", "put_off"),
 )  # fmt: skip
 job_duration_seconds = histogram(
     "job_duration_seconds", "One attempt, from start to its recorded end", _queue, _kind, buckets=_SLOW

@@ -29,5 +29,21 @@ def _max_running(queue: str) -> Key[int]:
     )
 
 
+def _left_to_others(queue: str) -> Key[int]:
+    return Key(
+        name=f"jobs.left_to_others.{queue}",
+        kind=int,
+        default=1,
+        describe=f"Threads of the workers of the queue `{queue}` that one tenant's jobs leave to other tenants unless"
+        " they are short; it has one in any case. 0: it may have all of them.",
+        unit="threads",
+        minimum=0,
+        maximum=10_000,
+    )
+
+
+_QUEUES: Final = ("high", "default", "low")
 #: Queue -> how many jobs of a tenant run in it at a time.
-MAX_RUNNING: Final = {queue: _max_running(queue) for queue in ("high", "default", "low")}
+MAX_RUNNING: Final = {queue: _max_running(queue) for queue in _QUEUES}
+#: Queue -> how many of its threads a tenant leaves to others.
+LEFT_TO_OTHERS: Final = {queue: _left_to_others(queue) for queue in _QUEUES}

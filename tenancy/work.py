@@ -260,7 +260,7 @@ class UnitOfWork:
                 await self.begin()
         self._connection = self._connection or await self._pool.acquire()
         self.committing = True
-        # The next holder finds the commit under way and waits for our rows: shorter than our answer's way and its own.
+        # The next holder finds the commit under way and waits for our rows, not for our answer and its own question.
         self._let_go()
         return await self._finish(_COMMIT)
 

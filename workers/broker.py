@@ -1,5 +1,6 @@
 """The queues in Redis: which row to look at now. Messages are hints and may be lost or doubled; rows are not."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from threading import Event
@@ -15,7 +16,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from db.two_phase import MAIN
-from workers.consumer import WaitingConsumer
+from workers.consumer import Presence, WaitingConsumer
 from workers.settings import WorkerSettings
 
 #: Queue -> Dramatiq's order among messages one process has fetched. Separate processes make the difference.
@@ -23,10 +24,12 @@ QUEUES = {"high": 0, "default": 50, "low": 100}
 
 
 class Level(NamedTuple):
-    """Jobs of a queue: in messages that no worker has fetched, and in those fetched since Redis counts."""
+    """Jobs of a queue: in messages that no worker has fetched, and in those fetched since Redis counts; and the
+    threads of the workers that live."""
 
     waiting: int
     taken: int
+    threads: int
 
 
 class Bundle(NamedTuple):
@@ -62,6 +65,8 @@ class JobBroker(RedisBroker):
         #: Set while this process takes messages; what it has fetched it works off in any case.
         self.taking = Event()
         self.taking.set()
+        #: That work on what this process fetches; told to whoever looks at the levels.
+        self.threads = 0
         for queue in QUEUES:
             self.declare_queue(queue)
 
@@ -71,7 +76,9 @@ class JobBroker(RedisBroker):
             # For delayed messages, of which we have none: there it only shows that we live, however busy we are.
             return super().consume(queue_name, prefetch, min(timeout, self.heartbeat_timeout // 5))
         inner = super().consume(queue_name, prefetch, timeout=0)
-        return WaitingConsumer(inner, self.client, f"{self.namespace}:{queue_name}", timeout / 1000, self.taking)
+        key = f"{self.namespace}:{queue_name}"
+        presence = Presence(self.client, f"{key}.threads", f"{self.broker_id}:{self.threads}", self.heartbeat_timeout)
+        return WaitingConsumer(inner, self.client, key, timeout / 1000, self.taking, presence, self.threads)
 
     def send(self, bundles: Iterable[Bundle], database: str = MAIN) -> None:
         """A message for each, in order, of jobs whose rows are in `database`.
@@ -90,14 +97,17 @@ class JobBroker(RedisBroker):
     def levels(self) -> dict[str, Level]:
         """Of every queue. Errors: redis.exceptions.RedisError."""
         pipe = self.client.pipeline(transaction=True)
+        since = int(time.time() * 1000) - self.heartbeat_timeout
         for queue in QUEUES:
             pipe.lrange(f"{self.namespace}:{queue}", 0, -1)
             pipe.get(f"{self.namespace}:{queue}.sent")
+            pipe.zrange(f"{self.namespace}:{queue}.threads", since, "+inf", byscore=True)
         answers = pipe.execute()
         levels = {}
-        for queue, messages, sent in zip(QUEUES, answers[::2], answers[1::2], strict=True):
+        for queue, messages, sent, present in zip(QUEUES, answers[::3], answers[1::3], answers[2::3], strict=True):
             waiting = sum(jobs_in(message) for message in messages)
-            levels[queue] = Level(waiting, int(sent or 0) - waiting)
+            threads = sum(int(member.rpartition(b":")[2]) for member in present)
+            levels[queue] = Level(waiting, int(sent or 0) - waiting, threads)
         return levels
 
     def _put(self, pipe: Any, message: Message[Any]) -> None:

@@ -6,10 +6,18 @@ from uuid import UUID
 
 from fleet.configuration.keys import Key
 from fleet.configuration.snapshot import SYSTEM, Snapshot, current
-from tenancy.job_keys import MAX_RUNNING
+from tenancy.job_keys import LEFT_TO_OTHERS, MAX_RUNNING
 
 #: No cap.
 ANY = 0
+#: Threads a queue is taken to have while none are known: those of one process.
+THREADS = 4
+
+
+def share(queue: str, threads: int) -> int:
+    """Jobs a tenant may have under way of those that are not short; 0 means any number. `threads`: the queue's."""
+    left = current().get(LEFT_TO_OTHERS[queue])
+    return ANY if left == 0 else max(1, (threads or THREADS) - left)
 
 
 class RunningCaps:

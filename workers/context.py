@@ -1,6 +1,7 @@
 """What a job's handler works with: its row, its tenant's database, and the fence round its effects."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from psycopg.types.json import Jsonb
@@ -24,6 +25,15 @@ class GiveUp(Exception):
         super().__init__(detail)
         self.code = code
         self.detail = detail
+
+
+class Later(Exception):
+    """Nothing is wrong, but it has to wait for something: the job is begun again after `delay`, and this attempt does
+    not count. One that was cancelled meanwhile ends instead."""
+
+    def __init__(self, delay: timedelta) -> None:
+        super().__init__(f"again in {delay.total_seconds():g} s")
+        self.delay = delay
 
 
 class JobContext:

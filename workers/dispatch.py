@@ -12,11 +12,12 @@ from fleet.logging import get_logger
 from fleet.metrics import jobs_total
 from tenancy.platform import PlatformDatabase, PlatformSession
 from workers.broker import QUEUES, Bundle, JobBroker
-from workers.caps import RunningCaps
-from workers.feed_repository import ENQUEUE, Fed
+from workers.caps import THREADS, RunningCaps, share
+from workers.feed_repository import BUSY, ENQUEUE, Fed
 from workers.relay import Hold, anybody
 from workers.repository import FORGET_ENQUEUED, RESCUE, Rescued, Ticket
 from workers.settings import WorkerSettings
+from workers.tempo import Tempo
 from workers.window import Window
 
 log = get_logger("workers.dispatch")
@@ -37,7 +38,8 @@ class Dispatcher:
     """Puts runnable jobs into their queues and rescues jobs nobody works on. Any number may run at once.
 
     Every tenant has its turn: Redis holds a short window of each queue, and places in it go to the tenants that
-    have least of it. A tenant at its cap of running jobs gets none. `hold` refuses what a pass has found to do when
+    have least of it. A tenant at its cap of running jobs gets none, nor one whose jobs are long and would take the
+    last threads. `hold` refuses what a pass has found to do when
     its process has lost the lead.
     """
 
@@ -57,6 +59,7 @@ class Dispatcher:
         self._settings = settings
         self._caps = RunningCaps()
         self._windows = {queue: Window(settings.queue_window, settings.queue_bundle) for queue in QUEUES}
+        self._tempo = Tempo()
         #: Queue -> the tenant at which the next turn begins, where there are more than one turn looks at.
         self._afters = dict.fromkeys(QUEUES, _FIRST)
 
@@ -68,23 +71,31 @@ class Dispatcher:
         """
         levels = await asyncio.to_thread(self._broker.levels)
         now = time.monotonic()
-        room = {queue: self._windows[queue].room(*levels[queue], now) for queue in QUEUES}
+        room = {queue: self._windows[queue].room(levels[queue].waiting, levels[queue].taken, now) for queue in QUEUES}
         room = {queue: free for queue, free in room.items() if free > 0}
         if not room:
             return True
-        return await self._platform.run(lambda session: self._enqueue(session, room))
+        threads = {queue: levels[queue].threads or THREADS for queue in room}
+        return await self._platform.run(lambda session: self._enqueue(session, room, threads))
 
-    async def _enqueue(self, session: PlatformSession, room: Mapping[str, int]) -> bool:
+    async def _enqueue(self, session: PlatformSession, room: Mapping[str, int], threads: Mapping[str, int]) -> bool:
+        [busy] = await session.load(BUSY())
+        self._tempo.look(busy, time.monotonic())
+        short = self._tempo.short(threads)
+        shares = {queue: share(queue, threads[queue]) for queue in room}
         [fed] = await session.load(
             ENQUEUE(
                 queues=list(room), at_mosts=list(room.values()), caps=[self._caps.of_system(queue) for queue in room],
-                afters=[self._afters[queue] for queue in room], lanes=_LANES, **self._caps.own(),
+                afters=[self._afters[queue] for queue in room], shares=list(shares.values()),
+                short_queues=[queue for queue, _ in short], short_tenants=[tenant for _, tenant in short],
+                lanes=_LANES, **self._caps.own(),
             )
         )  # fmt: skip
         bundles = bundled(fed, {queue: window.together for queue, window in self._windows.items()})
         sent: Counter[str] = Counter()
         for bundle in bundles:
             sent[bundle.queue] += len(bundle.ids)
+            self._tempo.sent(bundle.queue, bundle.tenant_id, len(bundle.ids))
         if bundles:
             await self._hold(session)
             # Before the commit: a message without a mark is a duplicate, a mark without one a delay.
@@ -93,7 +104,7 @@ class Dispatcher:
         for queue, free in room.items():
             self._windows[queue].sent(sent[queue], free)
             self._afters[queue] = unseen.get(queue, _FIRST)
-        return bool(bundles or unseen)
+        return bool(bundles or unseen) or self._tempo.presses(shares)
 
     async def sweep(self) -> int:
         """Forget messages that must be lost, take jobs from workers that are gone; how many of both."""

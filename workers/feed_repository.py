@@ -33,6 +33,7 @@ from sqlalchemy import (
 from db.statement import Statement, rows_of
 from erp.jobs.models import jobs
 from workers.repository import ENQUEUED, NOW, QUEUED, RUNNING, TO_ENQUEUE, places
+from workers.tempo import Busy
 
 #: Waiting jobs one turn looks at per queue, to find the next ones in order.
 _LOOKED_AT = 2_000
@@ -55,7 +56,8 @@ class Fed(NamedTuple):
     alone: bool
 
 
-_room = rows_of(queues=Text, at_mosts=Integer, caps=Integer, afters=Uuid)
+_room = rows_of(queues=Text, at_mosts=Integer, caps=Integer, afters=Uuid, shares=Integer)
+_short = rows_of(short_queues=Text, short_tenants=Uuid)
 _own_caps = rows_of(capped_queues=Text, capped_tenants=Uuid, own_caps=Integer)
 _lane = tuple_(jobs.c.queue, jobs.c.tenant_id, jobs.c.priority)
 
@@ -99,6 +101,19 @@ _busy = (
     .cte("busy")
 )  # fmt: skip
 
+#: A job that has run for so long is long, whatever the others take; a commit that stalls is not.
+_LONG: ColumnElement[Any] = literal_column("interval '1 second'")
+#: What every tenant has under way, in all queues: a few rows more than wait in Redis and run.
+BUSY: Statement[Busy] = Statement(
+    select(
+        jobs.c.queue, jobs.c.tenant_id, func.count(), func.count().filter(RUNNING),
+        func.count().filter(and_(RUNNING, jobs.c.started_at < NOW - _LONG)),
+    )
+    .where(ENQUEUED)
+    .group_by(jobs.c.queue, jobs.c.tenant_id),
+    Busy,
+)  # fmt: skip
+
 _ready = (
     select(_lanes, _room.c.at_mosts, func.count().over(partition_by=_lanes.c.queue).label("beside"))
     .select_from(_lanes.join(_room, _room.c.queues == _lanes.c.queue))
@@ -133,6 +148,12 @@ _due = (
 )  # fmt: skip
 
 _cap = func.coalesce(_own_caps.c.own_caps, _room.c.caps)
+_holds = func.coalesce(_busy.c.held, 0) + _due.c.number
+_of_short = (
+    select(_short.c.short_tenants)
+    .where(_short.c.short_queues == _due.c.queue, _short.c.short_tenants == _due.c.tenant_id)
+    .exists()
+)
 #: The n-th job of a tenant that has m under way stands at n + m: places are shared out evenly, and a tenant that
 #: comes with its first job stands before everybody who has one already.
 _in_turn = (
@@ -153,7 +174,9 @@ _in_turn = (
             and_(_own_caps.c.capped_queues == _due.c.queue, _own_caps.c.capped_tenants == _due.c.tenant_id),
         )
     )
-    .where(or_(_cap == 0, func.coalesce(_busy.c.held, 0) + _due.c.number <= _cap))
+    .where(
+        or_(_cap == 0, _holds <= _cap), or_(_room.c.shares == 0, _holds <= _room.c.shares, _of_short)
+    )
     .cte("in_turn")
 )  # fmt: skip
 _chosen = select(_in_turn).where(_in_turn.c.turn <= _in_turn.c.at_mosts).cte("chosen")
@@ -176,6 +199,7 @@ _fed = union_all(
 ).subquery("fed")
 #: Marks the jobs that get a message, in all queues at once, as many as each has room for.
 #: `caps`: what each tenant may have under way in a queue, 0 for any number; `own_caps` hides it for some tenants.
+#: `shares`: the same for what is not short; `short_queues` and `short_tenants` say whose jobs are.
 #: `lanes`: looked at per queue, from the one after the tenant `afters` on.
 ENQUEUE: Statement[Fed] = Statement(
     select(_fed.c.queue, _fed.c.tenant_id, _fed.c.id, _fed.c.alone).order_by(_fed.c.turn).add_cte(_marked), Fed

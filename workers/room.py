@@ -69,7 +69,8 @@ class EngineRoom(Middleware):
         worker.queue_prefetch = worker.worker_threads + self._worker_settings.queue_ahead
         worker.delay_prefetch = 1  # nothing of ours is delayed in Redis
         worker.worker_timeout = self._worker_settings.queue_poll_ms
-        self._taking = broker.taking if isinstance(broker, JobBroker) else self._taking
+        if isinstance(broker, JobBroker):
+            self._taking, broker.threads = broker.taking, worker.worker_threads
         _on_loop(self._begin())
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:

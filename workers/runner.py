@@ -32,7 +32,7 @@ from tenancy.database import TenantDatabase
 from tenancy.metering import Metering
 from tenancy.platform import PlatformDatabase
 from workers.caps import RunningCaps
-from workers.context import Fenced, GiveUp, JobContext
+from workers.context import Fenced, GiveUp, JobContext, Later
 from workers.gathering import Gathering
 from workers.heart import Attempt, Heart
 from workers.kinds import JobKind
@@ -211,6 +211,9 @@ class Runner:
             return "fenced"
         if isinstance(error, Cancelled):
             return await self._stop(claim, error.result)
+        if isinstance(error, Later):
+            await self._hand_back(claim, error.delay)
+            return "put_off"
         if attempt.why == "handed_back":
             await self._hand_back(claim, timedelta(0))
             return "failed"

@@ -5,7 +5,7 @@ from sqlalchemy import Uuid, bindparam, select
 from db.statement import TENANT, Statement
 from erp.eventstore.folding import StreamEvent
 from erp.eventstore.models import event_verifications
-from erp.eventstore.repository import EVENT_COLUMNS, VERIFICATION_COLUMNS, VerificationRow
+from erp.eventstore.repository import EVENT_COLUMNS, VERIFICATION_COLUMNS, VERIFICATION_STATE, VerificationRow
 from erp.http.filters import eq, in_, span
 from erp.http.listing import Listing
 from tenancy.trail import events
@@ -41,5 +41,5 @@ VERIFICATIONS: Listing[VerificationRow] = Listing(
     key=event_verifications.c.id,
     sorts={"created_at": event_verifications.c.created_at},
     default="-created_at",
-    filters={"kind": eq(event_verifications.c.kind), "state": in_(event_verifications.c.state)},
+    filters={"kind": eq(event_verifications.c.kind), "state": in_(VERIFICATION_STATE)},
 )

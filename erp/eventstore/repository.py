@@ -5,7 +5,21 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import DateTime, Integer, Text, Uuid, bindparam, cast, select, text, update
+from sqlalchemy import (
+    DateTime,
+    Integer,
+    Text,
+    Uuid,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal_column,
+    null,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from db.statement import TENANT, Statement, any_of
@@ -13,6 +27,7 @@ from erp.eventstore.folding import StreamEvent
 from erp.eventstore.levels import LevelChange, StoredLevel
 from erp.eventstore.models import event_verifications
 from erp.inventory.models import stock_levels
+from erp.jobs.models import jobs
 from erp.sales.models import sales_order_lines, sales_orders
 from erp.sales.repository import LINE_COLUMNS, ORDER_COLUMNS
 from erp.sales.rows import LineRow, OrderRow
@@ -20,6 +35,8 @@ from tenancy.trail import events
 
 
 class VerificationRow(NamedTuple):
+    """`operation`: the state of the one of the same id; None where nobody asked for it, or it is long over."""
+
     id: UUID
     kind: str
     state: str
@@ -30,6 +47,7 @@ class VerificationRow(NamedTuple):
     version: int
     created_at: datetime
     finished_at: datetime | None
+    operation: str | None
 
 
 class LevelPlace(NamedTuple):
@@ -51,7 +69,29 @@ class LineOfOrder(NamedTuple):
 
 
 EVENT_COLUMNS = tuple(events.c[name] for name in StreamEvent._fields)
-VERIFICATION_COLUMNS = tuple(event_verifications.c[name] for name in VerificationRow._fields)
+_operation = (
+    select(jobs.c.state)
+    .where(
+        jobs.c.tenant_id == event_verifications.c.tenant_id, jobs.c.id == event_verifications.c.id, jobs.c.operation
+    )
+    .correlate(event_verifications)
+    .scalar_subquery()
+)  # fmt: skip
+#: As shown: one whose operation ended without finding out has ended too.
+VERIFICATION_STATE = case(
+    (event_verifications.c.state != literal_column("'running'"), event_verifications.c.state),
+    (_operation == literal_column("'failed'"), literal_column("'failed'")),
+    (_operation.in_([literal_column("'cancelled'"), literal_column("'discarded'")]), literal_column("'cancelled'")),
+    else_=event_verifications.c.state,
+)
+_shown = {"state": VERIFICATION_STATE.label("state"), "operation": _operation.label("operation")}
+VERIFICATION_COLUMNS = tuple(
+    _shown[name] if name in _shown else event_verifications.c[name] for name in VerificationRow._fields
+)
+#: Of one that has just begun: there is no operation yet.
+_ADDED = tuple(
+    null().label(name) if name == "operation" else event_verifications.c[name] for name in VerificationRow._fields
+)
 
 STREAM: Statement[StreamEvent] = Statement(
     select(*EVENT_COLUMNS)
@@ -139,6 +179,12 @@ LEVEL_CHANGES: Statement[LevelChange] = Statement(
     ),
     LevelChange,
 )
+COUNT_STREAMS: Statement[tuple[int]] = Statement(
+    select(
+        select(func.count()).select_from(sales_orders).where(sales_orders.c.tenant_id == TENANT).scalar_subquery()
+        + select(func.count()).select_from(stock_levels).where(stock_levels.c.tenant_id == TENANT).scalar_subquery()
+    )
+)
 
 #: Nothing comes back when a run of before has begun it.
 ADD_VERIFICATION: Statement[VerificationRow] = Statement(
@@ -148,7 +194,7 @@ ADD_VERIFICATION: Statement[VerificationRow] = Statement(
         created_at=bindparam("created_at", type_=DateTime(timezone=True)),
     )
     .on_conflict_do_nothing()
-    .returning(*VERIFICATION_COLUMNS),
+    .returning(*_ADDED),
     VerificationRow,
 )  # fmt: skip
 LOCK_VERIFICATION: Statement[VerificationRow] = Statement(

@@ -30,7 +30,12 @@ from erp.kernel.errors import Invalid, NotFound
 _READ = "events:read"
 APPEND = Command("events.append", service.append_event, "events:write", AppendInput, status=201)
 VERIFY = Command(
-    "verifications.start", service.start_verification, "events:verify", StartVerificationInput, status=202
+    "verifications.start",
+    service.start_verification,
+    "events:verify",
+    StartVerificationInput,
+    status=202,
+    made_in="/v1/operations",
 )
 COMMANDS = (APPEND, VERIFY)
 
@@ -92,7 +97,8 @@ async def _recipe(request: ApiRequest, stream_id: UUID, until: Until) -> tuple[s
 
 @post("/verifications", summary="Verify streams or read models", status_code=202)
 async def start_verification(request: ApiRequest, data: StartVerificationInput) -> Reply[VerificationView]:
-    """Done after the answer; read it to see what was found. Every tenant is also verified once a day."""
+    """An operation of the same id: it tells how far it is and may be cancelled. Read the verification to see what was
+    found. Every tenant is also verified once a day."""
     return await perform(request, VERIFY, data)
 
 

@@ -98,15 +98,20 @@ class StartVerificationInput(Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class VerificationView(Struct, frozen=True, kw_only=True):
-    """`difference` is the first one. `incomplete`: streams that began before their events said enough."""
+    """`difference` is the first one. `incomplete`: streams that began before their events said enough.
+
+    `operation`: where it is followed and cancelled; null for those the service does by itself. One that was
+    `cancelled` or has `failed` found nothing out.
+    """
 
     id: UUID
     version: int
     kind: VerificationKind
-    state: Literal["running", "agrees", "differs"]
+    state: Literal["running", "agrees", "differs", "failed", "cancelled"]
     checked: int
     incomplete: int
     differing: int
     difference: DifferenceView | None
     created_at: datetime
     finished_at: datetime | None
+    operation: str | None

@@ -1,5 +1,6 @@
 """Appending to streams of one's own, rebuilding, and asking for verifications."""
 
+from typing import Final
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -17,10 +18,13 @@ from erp.eventstore.schemas import AppendedView, AppendInput, StartVerificationI
 from erp.eventstore.verifying import Findings
 from erp.eventstore.views import verification_view
 from erp.jobs.notices import NewNotice, give_notice
+from erp.jobs.operations.service import begin_operation
 from tenancy.trail import Event
 from tenancy.work import UnitOfWork
 
 JOB_KIND = "verification"
+#: Kind -> what its progress counts.
+UNITS: Final = {"events": "streams", "projections": "rows"}
 #: What is compared, in people's words.
 _COMPARED = {
     "events": "Orders and stock levels beside their events",
@@ -47,10 +51,15 @@ async def append_event(work: UnitOfWork, data: AppendInput) -> AppendedView:
 
 
 async def start_verification(work: UnitOfWork, data: StartVerificationInput) -> VerificationView:
-    """A row that says what is found, and the job that finds it."""
+    """A row that says what is found, and the operation of the same id that finds it."""
     row = await begin_verification(work, data.kind, new_id())
-    work.enqueue(JOB_KIND, {"verification_id": str(row.id), "kind": data.kind, "reopen": data.reopen}, queue="low")
-    return verification_view(row)
+    payload = {"verification_id": str(row.id), "kind": data.kind, "reopen": data.reopen}
+    found_at = f"/v1/verifications/{row.id}"
+    # Under one id, so that whoever reads the verification sees what became of its operation.
+    operation = await begin_operation(
+        work, JOB_KIND, payload, unit=UNITS[data.kind], result_location=found_at, operation_id=row.id
+    )
+    return verification_view(row._replace(operation=operation.state))
 
 
 async def begin_verification(work: UnitOfWork, kind: str, verification_id: UUID) -> VerificationRow:

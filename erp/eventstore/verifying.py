@@ -70,13 +70,23 @@ class Findings:
         )  # fmt: skip
 
 
-async def verify_events(database: TenantDatabase, caller: Caller) -> Findings:
-    """All orders and stock levels of the tenant, on the primary, page by page, each page of one snapshot."""
-    found = await _verify_orders(database, caller)
+Heard = Callable[[Findings], Awaitable[None]]
+
+
+async def unheard(found: Findings) -> None:
+    """Nobody wants to know how far it is."""
+
+
+async def verify_events(database: TenantDatabase, caller: Caller, heard: Heard = unheard) -> Findings:
+    """All orders and stock levels of the tenant, on the primary, page by page, each page of one snapshot.
+
+    After each page `heard` gets what was found so far; what it raises ends the verification.
+    """
+    found = await _verify_orders(database, caller, heard)
     return found.plus(await _verify_levels(database, caller))
 
 
-async def _verify_orders(database: TenantDatabase, caller: Caller) -> Findings:
+async def _verify_orders(database: TenantDatabase, caller: Caller, heard: Heard) -> Findings:
     found, after = Findings(), UUID(int=0)
     for _ in range(_PAGES):
         page = {"after": after, "at_most": _PAGE}
@@ -86,6 +96,7 @@ async def _verify_orders(database: TenantDatabase, caller: Caller) -> Findings:
         if not rows:
             break
         found, after = found.plus(compare_orders(rows, lines, events)), rows[-1].id
+        await heard(found)
     return found
 
 

@@ -36,4 +36,5 @@ def rebuilt_view(stream_type: str, stream_id: UUID, folded: Folded, stored: dict
 def verification_view(row: VerificationRow) -> VerificationView:
     values = row._asdict()
     values["difference"] = None if row.difference is None else DifferenceView(**row.difference)
+    values["operation"] = None if row.operation is None else f"/v1/operations/{row.id}"
     return VerificationView(**values)

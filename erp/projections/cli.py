@@ -7,7 +7,9 @@ from uuid import UUID
 import typer
 
 from erp.eventstore.verifying import Findings, verify_events
+from erp.jobs.operations.schemas import OperationView
 from erp.operations.database_cli import checked, show_rows, with_databases
+from erp.operations.following import Wait, end, follow
 from erp.operations.service_cli import Raw, Why
 from erp.projections.checking import check_projections
 from erp.projections.consumers import CONSUMERS
@@ -18,6 +20,7 @@ from erp.projections.service import discard_dead_letter, rebuild_projection, rep
 from erp.projections.tenants import ACTIVE, callers_of
 from erp.runtime import Runtime
 from tenancy.caller import Caller
+from tenancy.work import UnitOfWork
 
 T = TypeVar("T")
 
@@ -57,10 +60,10 @@ def consumers(as_json: Raw = False) -> None:
 
 
 @events.command("replay")
-def replay(consumer: Followed, tenant: One, reason: Why, from_position: int = 0) -> None:
-    """Deliver a part of history again to a consumer that an event told again does not change."""
+def replay(consumer: Followed, tenant: One, reason: Why, from_position: int = 0, wait: Wait = True) -> None:
+    """Deliver a part of history again to a consumer that an event told again does not change; workers do it."""
     data = checked(ReplayInput, consumer=consumer, from_position=from_position, reason=reason)
-    _begun(_command(tenant, lambda work: replay_events(work, data)))
+    _build(tenant, lambda work: replay_events(work, data), wait=wait)
 
 
 @events.command("dead-letters")
@@ -118,10 +121,10 @@ def list_projections(tenant: One, as_json: Raw = False) -> None:
 
 
 @projections.command("rebuild")
-def rebuild(projection: Followed, tenant: One, reason: Why) -> None:
+def rebuild(projection: Followed, tenant: One, reason: Why, wait: Wait = True) -> None:
     """From zero beside the one that is shown; workers do it."""
     data = checked(RebuildInput, projection=projection, reason=reason)
-    _begun(_command(tenant, lambda work: rebuild_projection(work, data)))
+    _build(tenant, lambda work: rebuild_projection(work, data), wait=wait)
 
 
 @projections.command("check")
@@ -130,8 +133,13 @@ def check(tenant: Tenant = "", as_json: Raw = False) -> None:
     _report(tenant, lambda runtime, caller: check_projections(runtime.database, caller), as_json)
 
 
-def _begun(build: BuildView) -> None:
-    print(f"{build.consumer}: generation {build.generation} is {build.state}; `erp projections list` shows how far")
+def _build(tenant: str, command: Callable[[UnitOfWork], Awaitable[BuildView]], *, wait: bool) -> None:
+    async def begin(runtime: Runtime, callers: Sequence[Caller]) -> OperationView | None:
+        build = (await runtime.database.run(callers[0], command)).value
+        print(f"{build.consumer}: generation {build.generation} is {build.state}, operation {build.id}")
+        return await follow(runtime.database, callers[0], build.id) if wait else None
+
+    end(_for_tenants(tenant, begin))
 
 
 def _decided(letter: DeadLetterView) -> None:

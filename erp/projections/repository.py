@@ -13,7 +13,8 @@ from erp.projections.definition import Delivered
 
 
 class GenerationRow(NamedTuple):
-    """See the table. `below`, `seen_to`: transactions; `first`, `reached`: positions."""
+    """See the table. `below`, `seen_to`: transactions; `first`, `reached`: positions. `job_id`: the operation that
+    fills it."""
 
     consumer: str
     generation: int
@@ -27,6 +28,7 @@ class GenerationRow(NamedTuple):
     applied: int
     position: int
     event_at: datetime | None
+    job_id: UUID | None
     started_at: datetime
     finished_at: datetime | None
 
@@ -76,7 +78,7 @@ def delivered(
 
 _GENERATION = (
     "consumer, generation, state, complete, below::text, seen_to::text, first, reached, read_all, applied, position,"
-    " event_at, started_at, finished_at"
+    " event_at, job_id, started_at, finished_at"
 )
 _OF = "tenant_id = :tenant_id AND consumer = CAST(:consumer AS text)"
 _EVENT = (
@@ -148,9 +150,10 @@ NOTE_APPLIED: Statement[tuple[Any, ...]] = Statement(
 ADD_GENERATION: Statement[GenerationRow] = Statement(
     text(
         "INSERT INTO event_generations (tenant_id, consumer, generation, state, complete, below, seen_to, first,"
-        " reached) SELECT CAST(:tenant_id AS uuid), CAST(:consumer AS text), coalesce(max(generation), 0) + 1,"
-        " CAST(:state AS text), false, pg_snapshot_xmin(pg_current_snapshot()),"
-        " pg_snapshot_xmax(pg_current_snapshot()), CAST(:first AS bigint), CAST(:first AS bigint)"
+        " reached, job_id) SELECT CAST(:tenant_id AS uuid), CAST(:consumer AS text),"
+        " coalesce(max(generation), 0) + 1, CAST(:state AS text), false, pg_snapshot_xmin(pg_current_snapshot()),"
+        " pg_snapshot_xmax(pg_current_snapshot()), CAST(:first AS bigint), CAST(:first AS bigint),"
+        " CAST(:job_id AS uuid)"
         f" FROM event_generations WHERE {_OF} RETURNING {_GENERATION}"
     ),
     GenerationRow.read,
@@ -169,6 +172,14 @@ HISTORY: Statement[Delivered] = Statement(
         " ORDER BY e.position LIMIT CAST(:at_most AS bigint)"
     ),
     delivered,
+)
+#: Events of history beyond each position: all of it, and what is left.
+COUNT_HISTORY: Statement[tuple[int, int]] = Statement(
+    text(
+        "SELECT count(*), count(*) FILTER (WHERE e.position > CAST(:reached AS bigint)) FROM events e"
+        " WHERE e.tenant_id = :tenant_id AND e.position > CAST(:first AS bigint)"
+        " AND e.type = ANY(CAST(:types AS text[])) AND (e.xid IS NULL OR e.xid < CAST(CAST(:below AS text) AS xid8))"
+    )
 )
 FIRST_AT: Statement[tuple[Any, ...]] = Statement(
     text(

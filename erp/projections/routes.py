@@ -30,8 +30,11 @@ from erp.projections.views import dead_letter_view, projection_view
 from erp.tenants.operator_routes import require_operator
 
 _READ, _OPERATE = "events:read", "events:operate"
-REBUILD = Command("projections.rebuild", service.rebuild_projection, _OPERATE, RebuildInput, status=202)
-REPLAY = Command("event_replays.start", service.replay_events, _OPERATE, ReplayInput, status=202)
+_OPERATIONS = "/v1/operations"
+REBUILD = Command(
+    "projections.rebuild", service.rebuild_projection, _OPERATE, RebuildInput, status=202, made_in=_OPERATIONS
+)
+REPLAY = Command("event_replays.start", service.replay_events, _OPERATE, ReplayInput, status=202, made_in=_OPERATIONS)
 RETRY = Command(
     "dead_letters.replay", service.replay_dead_letter, _OPERATE, DecideInput, target=True, match="accepted",
     key="required",
@@ -64,13 +67,17 @@ async def get_projection(request: ApiRequest, projection: str) -> Reply[Projecti
 
 @post("/projection-rebuilds", summary="Rebuild a projection", status_code=202)
 async def rebuild_projection(request: ApiRequest, data: RebuildInput) -> Reply[BuildView]:
-    """From zero, beside the one that is shown and goes on following; shown in its place when it is complete."""
+    """From zero, beside the one that is shown and goes on following; shown in its place when it is complete.
+
+    The operation tells how many events are read, and may be cancelled between two batches: what is shown stays.
+    """
     return await perform(request, REBUILD, data)
 
 
 @post("/event-replays", summary="Replay events to a consumer", status_code=202)
 async def replay_events(request: ApiRequest, data: ReplayInput) -> Reply[BuildView]:
-    """A part of history once more, from PostgreSQL. For consumers that an event told again does not change."""
+    """A part of history once more, from PostgreSQL, as an operation. For consumers that an event told again does not
+    change."""
     return await perform(request, REPLAY, data)
 
 

@@ -55,8 +55,10 @@ class ReplayInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class BuildView(Struct, frozen=True, kw_only=True):
-    """A generation that a job fills. `from_position`: history is read beyond it."""
+    """A generation that an operation fills. `from_position`: history is read beyond it. `id`: the operation's."""
 
+    id: UUID
+    operation: str
     consumer: str
     generation: int
     state: Literal["building", "replaying"]

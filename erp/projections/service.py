@@ -27,7 +27,7 @@ from tenancy.work import UnitOfWork
 async def rebuild_projection(work: UnitOfWork, data: RebuildInput) -> BuildView:
     """From zero beside what is shown, which goes on following. Raises BuildUnderWay."""
     row = await begin(work, CONSUMERS[data.projection])
-    set_going(work, row, "rebuild_started", new_id(), data.reason or None)
+    await set_going(work, row, "rebuild_started", new_id(), data.reason or None)
     return build_view(row)
 
 
@@ -39,7 +39,7 @@ async def replay_events(work: UnitOfWork, data: ReplayInput) -> BuildView:
     if first is None:
         [[(first,)]] = await work.load(FIRST_AT(since=data.from_time))
     row = await begin(work, CONSUMERS[data.consumer], first=first)
-    set_going(work, row, "replay_started", new_id(), data.reason or None)
+    await set_going(work, row, "replay_started", new_id(), data.reason or None)
     return build_view(row)
 
 

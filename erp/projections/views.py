@@ -38,7 +38,10 @@ def projection_view(consumer: Consumer, row: StateRow) -> ProjectionView:
 
 
 def build_view(row: GenerationRow) -> BuildView:
+    """Of a generation that has just begun. Its operation is known."""
+    assert row.job_id is not None
     return BuildView(
+        id=row.job_id, operation=f"/v1/operations/{row.job_id}",
         consumer=row.consumer, generation=row.generation, state=row.state,  # type: ignore[arg-type]  # a CHECK
         from_position=row.first, started_at=row.started_at,
     )  # fmt: skip

@@ -11,7 +11,6 @@ import msgspec
 import typer
 import uvloop
 from rich.console import Console
-from rich.table import Table
 
 from loadtests.agreement.bench import Bench, bench_on
 from loadtests.agreement.figures import Figure
@@ -19,7 +18,8 @@ from loadtests.agreement.instances import request_response
 from loadtests.agreement.jobs import no_op_jobs
 from loadtests.agreement.postgres_parts import event_to_consumer, saga, two_phase
 from loadtests.agreement.redis_parts import cache_levels, invalidation, locks
-from loadtests.bench.machine import Machine, describe
+from loadtests.agreement.report import Report, Row, earlier, merged, table
+from loadtests.bench.machine import describe
 from loadtests.fleet import ALL_LIMITS, PORT_BASE, Fleet, NoFleet, own_fleet, running_fleet
 
 NOTHING_MEASURED = 2
@@ -34,14 +34,6 @@ MEASURES: Mapping[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
     "jobs": no_op_jobs,
     "instances": request_response,
 }
-
-
-class Report(msgspec.Struct, frozen=True):
-    """One run."""
-
-    taken_at: str
-    machine: Machine
-    figures: tuple[Figure, ...]
 
 
 def agreement(
@@ -62,34 +54,28 @@ def agreement(
     except NoFleet as error:
         out.print(str(error), markup=False)
         sys.exit(NOTHING_MEASURED)
-    out.print(table(report))
+    whole = merged(report, earlier(json), list(MEASURES), chosen)
+    out.print(table(whole))
     json.parent.mkdir(parents=True, exist_ok=True)
-    json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2))
-    out.print(f"figures in {json}")
+    json.write_bytes(msgspec.json.format(msgspec.json.encode(whole), indent=2))
+    out.print(f"figures in {json}", markup=False)
+    for name, taken_at in sorted({(row.measure, row.taken_at) for row in whole.kept}):
+        out.print(f"{name}: not measured now, the figures of {taken_at} are kept", markup=False)
+    if missing := [name for name in MEASURES if name not in {row.measure for row in whole.rows}]:
+        out.print(f"without figures: {', '.join(missing)}", markup=False)
 
 
 async def _measured(
     fleet: Fleet, chosen: Mapping[str, Callable[[Bench], Awaitable[list[Figure]]]], out: Console
 ) -> Report:
-    figures: list[Figure] = []
+    taken_at = datetime.now(UTC).isoformat(timespec="seconds")
+    rows: list[Row] = []
     async with bench_on(fleet) as bench:
         for name, measure in chosen.items():
             out.print(f"{name} ...", markup=False)
-            figures += await measure(bench)
+            rows += [Row(name, taken_at, figure) for figure in await measure(bench)]
             await asyncio.sleep(0.5)  # what one leaves behind is not measured with the next
-    return Report(datetime.now(UTC).isoformat(timespec="seconds"), describe(fleet), tuple(figures))
-
-
-def table(report: Report) -> Table:
-    """Milliseconds, ours beside the bare limit."""
-    shown = Table(title="What agreeing costs, in milliseconds")
-    for heading in ("mechanism", "p50", "p99", "bare p50", "bare p99", "measured", "aim", ""):
-        shown.add_column(heading, justify="left" if heading in ("mechanism", "measured", "aim") else "right")
-    for one in report.figures:
-        bare = ("", "") if one.bare is None else (f"{one.bare.p50:.3f}", f"{one.bare.p99:.3f}")
-        verdict = {None: "", True: "reached", False: "missed"}[one.kept]
-        shown.add_row(one.name, f"{one.ours.p50:.3f}", f"{one.ours.p99:.3f}", *bare, one.value, one.aim, verdict)
-    return shown
+    return Report(taken_at, describe(fleet), tuple(rows))
 
 
 if __name__ == "__main__":

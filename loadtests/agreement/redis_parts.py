@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import msgspec
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from db.redis import connect
+from db.redis import Executor, Script, connect
+from db.redis_channel import Channel
 from loadtests.agreement.bench import Bench
 from loadtests.agreement.figures import Figure, p99_within, timed, times_bare
 from loadtests.figures import Latency, latency
@@ -23,43 +25,86 @@ _ROUNDS = 300
 _TTL_MS = 10_000
 _INSTANCES = 3
 #: The least that could be called a lock: taken when free, left only by its owner.
-_TAKE = (
+_TAKE = Script(
     "for i = 1, #KEYS do if not redis.call('SET', KEYS[i], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end end"
     " return 1"
 )
-_LEAVE = (
+_LEAVE = Script(
     "for i = 1, #KEYS do if redis.call('GET', KEYS[i]) == ARGV[1] then redis.call('DEL', KEYS[i]) end end return 1"
 )
 
 
 async def locks(bench: Bench) -> list[Figure]:
-    """Names nobody else wants: what is measured is the way there and back, not the waiting."""
+    """Names nobody else wants: what is measured is the way there and back, not the waiting for others.
+
+    Ours and the bare scripts over a connection of the same kind. Commands do not wait until a lock is given back; so
+    both are measured with that, and both without: then its cost falls into the next.
+    """
     client = connect(bench.fleet.plan.endpoints.redis_locks_url, timeout=0.5)
-    service = LockService(client)
+    service, channel = LockService(client), Channel(client)
     await service.start()
+    await channel.open()
+    found = []
     try:
-        return [
-            await _lock(bench, service, client, "lock acquire + release", 1),
-            await _lock(bench, service, client, "three-key lock", 3),
-        ]
+        for name, keys in (("lock acquire + release", 1), ("three-key lock", 3)):
+            found.append(await _lock(bench, service, channel, client, name, keys))
+        for name, keys in (("lock acquire", 1), ("three-key lock, acquire", 3)):
+            found.append(await _taken(bench, service, channel, f"{name}; release not awaited", keys))
+        return found
     finally:
         await service.close()
+        await channel.close()
         await client.aclose()
 
 
-async def _lock(bench: Bench, service: LockService, client: Redis, name: str, keys: int) -> Figure:
-    take, leave = client.register_script(_TAKE), client.register_script(_LEAVE)
+async def _lock(bench: Bench, service: LockService, channel: Channel, client: Redis, name: str, keys: int) -> Figure:
+    """Until Redis has answered both. Beside it the scripts over our kind of connection, of which the aim speaks, and
+    over the usual client."""
 
     async def ours(number: int) -> None:
-        async with service.hold(bench.tenant_id, [f"bench:{number:08x}:{key}" for key in range(keys)]):
+        async with service.hold(bench.tenant_id, _ours(number, keys)):
+            pass
+        await service._store._idle.wait()  # set when Redis has answered the release
+
+    async def bare(executor: Executor, number: int) -> None:
+        names, token = _bare(number, keys)
+        await _TAKE(executor, names, token, _TTL_MS)
+        await _LEAVE(executor, names, token)
+
+    found, lean = await timed(ours, _TIMES), await timed(lambda number: bare(channel, number), _TIMES)
+    usual = await timed(lambda number: bare(client, number), _TIMES)
+    figure = times_bare(name, found, lean, at_most=1.5)
+    beside = f"{figure.value}, {found.p50 / max(usual.p50, 1e-6):.2f} x by redis-py"
+    return msgspec.structs.replace(figure, value=beside)
+
+
+async def _taken(bench: Bench, service: LockService, channel: Channel, name: str, keys: int) -> Figure:
+    """As commands hold locks: what gives them back is on its way before the next one takes."""
+
+    async def ours(number: int) -> None:
+        async with service.hold(bench.tenant_id, _ours(number, keys)):
             pass
 
     async def bare(number: int) -> None:
-        names, token = [f"bare:{number:08x}:{key}" for key in range(keys)], uuid.uuid4().hex
-        await take(names, [token, _TTL_MS])
-        await leave(names, [token])
+        names, token = _bare(number, keys)
+        await _TAKE(channel, names, token, _TTL_MS)
+        _LEAVE.post(channel, names, token, done=_given_back)
 
-    return times_bare(name, await timed(ours, _TIMES), await timed(bare, _TIMES), at_most=1.5)
+    found = times_bare(name, await timed(ours, _TIMES), await timed(bare, _TIMES))
+    await channel.execute_command("PING")  # behind the last one that was given back
+    return found
+
+
+def _ours(number: int, keys: int) -> list[str]:
+    return [f"bench:{number:08x}:{key}" for key in range(keys)]
+
+
+def _bare(number: int, keys: int) -> tuple[list[str], str]:
+    return [f"bare:{number:08x}:{key}" for key in range(keys)], uuid.uuid4().hex
+
+
+def _given_back(reply: object, error: BaseException | None) -> None:
+    assert error is None, error
 
 
 # -- cache

@@ -102,7 +102,7 @@ async def test_read_models_are_checked_rebuilt_and_told_again(
     tables.rows("UPDATE sales_by_day SET net = net + 7 WHERE tenant_id = %(id)s", id=tenant.id)
     assert "sales_by_day" in await erp("projections", "check", *mine, code=1)
 
-    told = await erp("projections", "rebuild", "sales", *mine, "--reason", "A day is wrong")
+    told = await erp("projections", "rebuild", "sales", *mine, "--reason", "A day is wrong", "--no-wait")
     assert "generation 2 is building" in told
     assert "under-way" in await erp("projections", "rebuild", "sales", *mine, "--reason", "Impatience", code=1)
     [state] = [one for one in await listed(erp, "projections", "list", *mine) if one["projection"] == "sales"]
@@ -114,7 +114,9 @@ async def test_read_models_are_checked_rebuilt_and_told_again(
     assert "first_difference" in await erp("projections", "check", *mine)
 
     assert "needs-rebuild" in await erp("events", "replay", "sales", *mine, "--reason", "It adds up", code=1)
-    assert "receivables: generation" in await erp("events", "replay", "receivables", *mine, "--reason", "To be sure")
+    assert "receivables: generation" in await erp(
+        "events", "replay", "receivables", *mine, "--no-wait", "--reason", "To be sure"
+    )
     entries = (await tenant.get("/v1/audit-entries", target_type="projection_build"))["data"]
     assert [entry["after"]["reason"] for entry in entries] == ["To be sure", "A day is wrong"]
     assert "Invalid enum value" in await erp("events", "replay", "nobody", *mine, "--reason", "Nothing", code=2)

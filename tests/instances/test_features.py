@@ -1,5 +1,6 @@
 """A feature is on only when every live instance has said that it can; who cannot is named, and joins no more."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -39,6 +40,18 @@ async def test_all_who_live_and_can_are_an_agreement(fleet: Fleet) -> None:
     found = await agree(members[0].registry, members[0].bus, "new")
     assert found.reached
     assert set(found.acknowledged) == {one.about.id for one in members}
+
+
+async def test_many_who_ask_for_agreement_at_once_all_find_it(fleet: Fleet) -> None:
+    """Each of eight asks all eight; then one that cannot joins, and none of those who ask again at once misses it."""
+    members = [await fleet.join(features=("new",)) for _ in range(8)]
+    await whole(members[0])
+    everybody = {one.about.id for one in members}
+    found = await asyncio.gather(*(agree(one.registry, one.bus, "new") for one in members))
+    assert [(one.reached, set(one.acknowledged)) for one in found] == [(True, everybody)] * 8
+    older = await fleet.join("worker")
+    found = await asyncio.gather(*(agree(one.registry, one.bus, "new") for one in members))
+    assert [(one.reached, one.lacking) for one in found] == [(False, (older.about.id,))] * 8
 
 
 async def test_one_who_does_not_know_it_is_named(fleet: Fleet) -> None:
@@ -167,6 +180,32 @@ async def test_the_operator_turns_a_feature_on_and_off_and_every_process_follows
     assert [one["after"] for one in history[:2]] == [None, True]
     trail = (await off.get("/v1/audit-entries", params={"limit": "50", "sort": "-at"})).json()["data"]
     assert {"features.activate", "features.deactivate"} <= {one["action"] for one in trail}
+
+
+async def test_of_several_activations_at_once_one_is_the_change(off: httpx.AsyncClient) -> None:
+    """And while one is turned on and another off, what holds in the end is what the history ends with."""
+    await agreed(off)
+    await post(off, "deactivate")
+    before = len(await changes(off))
+    answers = await asyncio.gather(*(agreed(off) for _ in range(6)))
+    assert all(one["active"] for one in answers)
+    assert sum(one["revision"] is not None for one in answers) == 1
+    history = await changes(off)
+    assert (len(history), history[0]["after"]) == (before + 1, True)
+    for _ in range(5):
+        await asyncio.gather(agreed(off), post(off, "deactivate"))
+        last = (await changes(off))[0]["after"]
+
+        async def as_told(last: Any = last) -> bool:
+            return bool(current().get(COMPRESSED.key)) == bool(last)
+
+        await until(as_told, 5.0)
+
+
+async def changes(operator: httpx.AsyncClient) -> list[Any]:
+    """Of the feature, the newest first."""
+    found = await operator.get("/v1/configuration/changes", params={"key": f"features.{NAME}", "limit": "100"})
+    return list(found.json()["data"])
 
 
 async def test_an_instance_that_does_not_know_it_is_named_and_nothing_changes(

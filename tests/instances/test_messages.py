@@ -5,13 +5,16 @@ import logging
 import time
 from typing import Any
 
+import msgspec
 import pytest
 
 from db.redis import connect
 from fleet.deadline import Deadline, DeadlineExceeded
+from fleet.instances.bus import Bus
 from fleet.instances.envelope import (
     EVERYBODY,
     MOST_BYTES,
+    Envelope,
     InstanceRefused,
     InstanceSilent,
     InstanceUnreachable,
@@ -81,6 +84,47 @@ async def test_nobody_asks_for_longer_than_the_request_may_take(fleet: Fleet) ->
     with Deadline(0), pytest.raises(DeadlineExceeded):
         await asking.bus.ask_all([asked.about.id], PING)
     answered.set()
+
+
+async def answered_after_a_late_answer(fleet: Fleet) -> int:
+    """Which question's answer the second one got, when that of the first comes after it was given up."""
+    asking, asked = await fleet.join(), await fleet.join()
+    given_up = asyncio.Event()
+
+    async def tell(body: dict[str, Any]) -> dict[str, Any]:
+        if body["question"] == 1:
+            await given_up.wait()
+        else:
+            given_up.set()
+            while len(asked.bus._tasks) > 1:  # noqa: ASYNC110  # until the first answer is on its way
+                await asyncio.sleep(0.01)
+        return {"question": body["question"]}
+
+    asked.bus.answer("tell", tell)
+    with pytest.raises(InstanceSilent):
+        await asking.bus.ask(asked.about.id, "tell", {"question": 1}, timeout=0.3)
+    answer = await asking.bus.ask(asked.about.id, "tell", {"question": 2}, timeout=5)
+    return int(answer["question"])
+
+
+async def test_a_late_answer_answers_no_other_question(fleet: Fleet) -> None:
+    assert await answered_after_a_late_answer(fleet) == 2
+
+
+async def test_an_answer_without_its_questions_id_would_answer_another(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted bug: whatever answer comes is for whoever waits."""
+    real = Bus.receive
+
+    def receive(bus: Bus, data: bytes) -> None:
+        message = msgspec.json.decode(data, type=Envelope)
+        for question in list(bus._waiting)[:1] if message.answers else ():
+            data = msgspec.json.encode(msgspec.structs.replace(message, answers=question))
+        real(bus, data)
+
+    monkeypatch.setattr(Bus, "receive", receive)
+    assert await answered_after_a_late_answer(fleet) == 1
 
 
 async def test_who_is_not_there_is_found_out_without_waiting(fleet: Fleet) -> None:

@@ -121,6 +121,32 @@ async def test_a_registry_that_takes_itself_for_whole_after_an_outage_would_be_f
     assert await aged_registry(own_redis)
 
 
+async def test_many_register_and_leave_at_once_and_nobody_is_lost_or_taken_for_another(own_redis: OwnRedis) -> None:
+    """Sixty, each over a connection of its own, after a flush; then half leaves while the others beat."""
+    looking = connect(own_redis.url, timeout=2.0)
+    await looking.flushall()
+    everybody = [(connect(own_redis.url, timeout=2.0), about(f"one-{number}:0")) for number in range(60)]
+    registries = {one.id: Registry(redis, heartbeat=5.0, dead_after=20.0) for redis, one in everybody}
+
+    async def beat(one: About) -> None:
+        reason = Condition(state="not_ready", reasons=[one.id], load=Load())
+        await asyncio.gather(*(registries[one.id].beat(one, reason) for _ in range(3)))
+
+    async def members() -> dict[str, list[str]]:
+        roll = await Registry(looking, heartbeat=5.0, dead_after=20.0).roll()
+        assert all(one.about.name == one.id for one in roll.members)
+        return {one.id: one.condition.reasons for one in roll.members}
+
+    await asyncio.gather(*(beat(one) for _, one in everybody))
+    assert await members() == {one.id: [one.id] for _, one in everybody}
+    leaving, staying = everybody[:30], everybody[30:]
+    await asyncio.gather(
+        *(registries[one.id].leave(one.id) for _, one in leaving), *(beat(one) for _, one in staying)
+    )
+    assert await members() == {one.id: [one.id] for _, one in staying}
+    await asyncio.gather(looking.aclose(), *(redis.aclose() for redis, _ in everybody))
+
+
 async def test_a_record_of_another_shape_hides_nobody_else(fleet: Fleet, own_redis: OwnRedis) -> None:
     one = await fleet.join()
     redis = connect(own_redis.url, timeout=0.5)

@@ -276,7 +276,8 @@ def feeding(room: Mapping[str, int], lanes: int = 1_000, after: uuid.UUID = uuid
     """One turn of the dispatcher with that room in each queue, nobody having a cap."""
     return ENQUEUE(
         queues=list(room), at_mosts=list(room.values()), caps=[0] * len(room), afters=[after] * len(room),
-        lanes=lanes, capped_queues=[], capped_tenants=[], own_caps=[],
+        shares=[0] * len(room), short_queues=[], short_tenants=[], lanes=lanes, capped_queues=[], capped_tenants=[],
+        own_caps=[],
     )  # fmt: skip
 
 

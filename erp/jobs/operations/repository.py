@@ -77,6 +77,9 @@ MARK: Statement[OperationRow] = Statement(
 LOCK: Statement[OperationRow] = Statement(
     select(*OPERATION_COLUMNS).where(*_this, jobs.c.operation).with_for_update(), OperationRow
 )
+UNDER_WAY = Statement(
+    select(jobs.c.id).where(*_this, jobs.c.state.in_([literal_column("'queued'"), literal_column("'running'")]))
+)
 _queued = jobs.c.state == literal_column("'queued'")
 #: What waits ends here; what runs is asked to.
 CANCEL: Statement[OperationRow] = Statement(

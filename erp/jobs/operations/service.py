@@ -7,7 +7,7 @@ from uuid import UUID
 from db.errors import DomainError
 from erp.http.catalogue import problem_classes
 from erp.jobs.errors import JobAlreadyQueued
-from erp.jobs.operations.repository import CANCEL, LOCK, MARK, LogLine, OperationRow
+from erp.jobs.operations.repository import CANCEL, LOCK, MARK, UNDER_WAY, LogLine, OperationRow
 from erp.jobs.operations.schemas import LogLineView, OperationProblem, OperationProgress, OperationView
 from erp.kernel.errors import InvalidState, NotFound
 from tenancy.trail import Event
@@ -31,9 +31,9 @@ async def begin_operation(
     """Leave a long job in this transaction, to be followed under `/v1/operations/{id}`.
 
     Its handler reports with `context.operation`. A command that answers with the view and is declared with status 202
-    and `made_in="/v1/operations"` tells its Location. `operation_id`: chosen before, for an event that names it and
-    that it follows from. `{id}` in `result_location` stands for its id. Raises
-    JobAlreadyQueued beside an unfinished one of the same `unique_key`.
+    and `made_in="/v1/operations"` tells its Location. `{id}` in `result_location` stands for its id; `operation_id`
+    is a new one that the caller has given already. Raises JobAlreadyQueued beside an unfinished one of the same
+    `unique_key`.
     """
     operation_id = work.enqueue(kind, payload, queue=queue, unique_key=unique_key, job_id=operation_id)
     found_at = None if result_location is None else result_location.replace("{id}", str(operation_id))
@@ -41,6 +41,12 @@ async def begin_operation(
     if not found:
         raise JobAlreadyQueued("An equal operation is still unfinished.", kind=kind)
     return operation_view(found[0])
+
+
+async def under_way(work: UnitOfWork, operation_id: UUID | None) -> bool:
+    """Whether it waits or runs: then what it was begun for may still come. None stands for one nobody knows of."""
+    [found] = await work.load(UNDER_WAY(operation_id=operation_id))
+    return bool(found)
 
 
 async def cancel_operation(work: UnitOfWork, operation_id: UUID) -> OperationView:
