@@ -11,6 +11,7 @@ import ssl
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 import hiredis
 from redis.asyncio import Redis
@@ -43,6 +44,15 @@ def observe_channels(observe: Callable[[str, str], None]) -> None:
     """Have every channel of the process tell when it stops asking its server, asks again, and whom it refused."""
     global _observe
     _observe = observe
+
+
+#: Those that live, by name; the newest of a name.
+_named: "WeakValueDictionary[str, Channel]" = WeakValueDictionary()
+
+
+def channel_named(name: str) -> "Channel | None":
+    """The newest channel of that name in this process."""
+    return _named.get(name)
 
 
 class Resting(RedisConnectionError):
@@ -131,8 +141,10 @@ class Channel:
         self._rest = rest
         self._name = name
         _observe(name, "closed")
+        _named[name] = self
         self._resting_until = 0.0
         self._failed = False
+        self._probe: Reply | None = None
         self._wire: _Wire | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._outbox: deque[tuple[bytes, Reply, float]] = deque()
@@ -156,6 +168,7 @@ class Channel:
                 reply.set_exception(Resting("Redis failed a moment ago"))
                 return reply
             self._resting_until = now + self.timeout + self._rest
+            self._probe = reply
             reply.add_done_callback(self._probed)
         wire = self._wire
         if wire is not None and wire.open:
@@ -170,6 +183,14 @@ class Channel:
         if self._watch is None:
             self._watch = loop.call_later(self.timeout, self._look, loop, False)
         return reply
+
+    def rests_for(self) -> float | None:
+        """Seconds until a call tries the server again: 0 when the next does or one is trying; None: it is well."""
+        if not self._failed:
+            return None
+        if self._probe is not None and not self._probe.done():
+            return 0.0
+        return max(0.0, self._resting_until - asyncio.get_running_loop().time())
 
     def same_server_for(self) -> float:
         """Seconds since another server process was met at this address; infinite: never.

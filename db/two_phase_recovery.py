@@ -7,7 +7,7 @@ sure that a standby holds the decision, too.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -70,11 +70,17 @@ class Recovery:
         self._two_phase = two_phase
         self._grace = grace
 
-    async def run(self) -> Findings:
-        """One pass. Raises psycopg.Error, DomainError, TimeoutError when the log does not answer."""
+    async def run(self, seen: Callable[[Findings], None] = lambda findings: None) -> Findings:
+        """One pass; `seen` is told what was found before anything is done, also when nothing can be.
+
+        Raises psycopg.Error, DomainError, TimeoutError when the log does not answer.
+        """
         # Before the list: what is decided by now and not listed then is not prepared any more.
-        unfinished = await self._unfinished()
+        [unfinished] = await asyncio.gather(self._unfinished(), return_exceptions=True)
         findings = await self.look()
+        seen(findings)
+        if isinstance(unfinished, BaseException):
+            raise unfinished
         ours = [one for found in findings.prepared.values() for one in found if one.gid is not None]
         await self._resolve(ours, findings)
         listed, held = set(findings.prepared), {one.gid.transaction for one in ours if one.gid is not None}

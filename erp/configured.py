@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from db.pool import Pool
+from erp.fulfilment.keys import STEP_TIMEOUTS
 from erp.settings import Settings
 from fleet.configuration.log_level import LOG_LEVEL, follow_log_level
 from fleet.configuration.snapshot import Configuration
@@ -38,6 +39,8 @@ def configuration_of(settings: Settings) -> Configuration:
             TENANT_PER_MINUTE.name: settings.tenant_per_minute,
             ADDRESS_PER_MINUTE.name: settings.address_per_minute,
             STRANGER_PER_MINUTE.name: settings.stranger_per_minute,
+            STEP_TIMEOUTS["authorise"].name: settings.payments_timeout,
+            STEP_TIMEOUTS["capture"].name: settings.payments_timeout,
             LOG_LEVEL.name: settings.log_level.lower(),
         }
     )

@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import Literal, TypeVar
 
 from db.errors import DomainError
-from fleet.deadline import within
+from db.redis_channel import channel_named
+from fleet.deadline import GivenUp, within
 from fleet.metrics import (
     circuit_breaker_calls_total,
     circuit_breaker_open,
@@ -63,6 +64,8 @@ class CircuitOpen(DomainError):
 
 def is_fault(error: BaseException) -> bool:
     """A refusal is an answer: only what is neither an answer nor a cancellation speaks against the neighbour."""
+    if isinstance(error, GivenUp):
+        return False
     if isinstance(error, DomainError):
         return error.status >= 500
     return isinstance(error, Exception)
@@ -101,6 +104,7 @@ class Breaker:
         self._passed = circuit_breaker_calls_total.at(name, "passed")
         self._failed = circuit_breaker_calls_total.at(name, "failed")
         self._refused = circuit_breaker_calls_total.at(name, "refused")
+        self._given_up = circuit_breaker_calls_total.at(name, "abandoned")
         self._changed = clock()
         circuit_breaker_open.at(name).set(0)
         _KNOWN[name] = self._told
@@ -126,6 +130,9 @@ class Breaker:
     ) -> None:
         if error is None:
             self.succeeded()
+        elif isinstance(error, GivenUp):
+            # Else a caller in a hurry would open it for all the others.
+            self.abandoned()
         elif self._faulty(error):
             self.failed()
         elif isinstance(error, DomainError):
@@ -176,6 +183,7 @@ class Breaker:
 
     def abandoned(self) -> None:
         """The call was given up before it said anything about the neighbour; a probe is left to the next one."""
+        self._given_up.inc()
         if self._probe is _caller():
             self._probe, self._state = None, "open"
 
@@ -204,7 +212,7 @@ class Breaker:
 
 
 class ChannelStates:
-    """The breakers inside `db.redis_channel`, as they tell of themselves. They try again a second after a failure."""
+    """The breakers inside `db.redis_channel`: when they changed is what they told, how they are is what they say."""
 
     def __init__(self) -> None:
         self._since: dict[str, tuple[State, float]] = {}
@@ -219,7 +227,11 @@ class ChannelStates:
 
     def _told(self, name: str) -> BreakerState:
         state, at = self._since[name]
-        return BreakerState(name, state, time.monotonic() - at, 0.0)
+        channel = channel_named(name)
+        rests = None if channel is None else channel.rests_for()
+        if rests is None:
+            return BreakerState(name, "closed", time.monotonic() - at, 0.0)
+        return BreakerState(name, state if rests else "half_open", time.monotonic() - at, rests)
 
 
 _channels = ChannelStates()
@@ -269,7 +281,8 @@ async def retried(
 ) -> T:
     """`await work()`, repeated at most `repeats` times with full jitter while the budget and the deadline allow.
 
-    Only for work that may be repeated (a key makes it one effect). Raises the last failure, DeadlineExceeded.
+    Only for work that may be repeated (a key makes it one effect). Whoever has no time left does not repeat, so that
+    callers in a hurry do not spend the others' budget. Raises the last failure, DeadlineExceeded.
     """
     budget.earn()
     for attempt in range(repeats + 1):

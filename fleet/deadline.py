@@ -19,7 +19,12 @@ T = TypeVar("T")
 _ends: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
-class DeadlineExceeded(DomainError):
+class GivenUp:
+    """Mixed into errors of whoever stopped waiting because its own time was over, not the other's: they say nothing
+    about whom it waited for."""
+
+
+class DeadlineExceeded(GivenUp, DomainError):
     """The time the request allowed itself has passed before this step could begin; the step was not taken.
 
     Fix: send the request again, with the same Idempotency-Key and a longer Request-Timeout.

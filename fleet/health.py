@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from fleet.deadline import apart
 from fleet.metrics import event_loop_lag_seconds, health_check_status
 from fleet.redaction import redact, redact_text
 
@@ -120,7 +121,7 @@ class Health:
         if self._report is not None and time.monotonic() < self._fresh_until:
             return self._report
         if self._run is None or self._run.done():
-            self._run = asyncio.create_task(self._ask_all(), name="health")
+            self._run = asyncio.create_task(self._ask_all(), name="health", context=apart())
         return await asyncio.shield(self._run)  # a caller that leaves must not end it for the others
 
     async def _ask_all(self) -> Report:

@@ -213,10 +213,10 @@ two_phase_unreachable = gauge(
 two_phase_recovered_total = counter(
     "two_phase_recovered_total", "Participants ended by recovery", label("outcome", "committed", "aborted")
 )
-#: `outcome`: passed, failed, refused (open: nobody was asked).
+#: `outcome`: passed, failed, abandoned (the caller's own time was over), refused (open: nobody was asked).
 circuit_breaker_calls_total = counter(
     "circuit_breaker_calls_total", "Calls to a neighbour through its circuit breaker", label("dependency"),
-    label("outcome", "passed", "failed", "refused"),
+    label("outcome", "passed", "failed", "abandoned", "refused"),
 )  # fmt: skip
 circuit_breaker_open = gauge("circuit_breaker_open", "1 while the neighbour is not asked", label("dependency"))
 circuit_breaker_opened_total = counter(

@@ -99,7 +99,9 @@ class LockService:
         nodes: Sequence[Redis] = (),
     ) -> None:
         self._channel = Channel(redis, name="redis-locks")
-        self._nodes = Nodes([Channel(node) for node in nodes]) if nodes else None
+        self._nodes = (
+            Nodes([Channel(one, name=f"redis-locks-{n}") for n, one in enumerate(nodes, 1)]) if nodes else None
+        )
         self._register = LockRegister(*(nodes or [redis]))
         scripts = scripts or LockScripts()
         self._wait = wait

@@ -10,10 +10,12 @@ from typing import Any, TypeVar
 
 from psycopg import Error
 
+from db.errors import OutcomeUnknown, StatementTimeout
 from db.failures import explain
 from db.pipeline import Connection
 from db.pool import Pool, flush
 from db.statement import REGISTERED, Bound
+from fleet.deadline import within
 
 T = TypeVar("T")
 
@@ -35,6 +37,8 @@ class PlatformSession:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._queued: list[Bound[Any]] = [_BEGIN, _BOUNDS]
+        #: The commit of something that may have written is on its way: what became of it is not known until it is.
+        self.committing = False
 
     def save(self, *statements: Bound[Any]) -> None:
         self._queued += statements
@@ -46,19 +50,24 @@ class PlatformSession:
         return tuple(results[len(queued) :])
 
     async def commit(self) -> None:
+        self.committing = True
         self.save(_COMMIT)
         await self.load()
 
 
 class PlatformDatabase:
-    """Runs functions in transactions of the role `erp_platform` on the primary."""
+    """Runs functions in transactions of the role `erp_platform` on the primary.
+
+    Each may take `deadline` seconds, and no longer than the work at hand may still take.
+    """
 
     def __init__(self, pool: Pool, *, deadline: float = 30.0) -> None:
         self._pool = pool
         self._deadline = deadline
 
     async def run(self, function: Callable[[PlatformSession], Awaitable[T]]) -> T:
-        """Begin, run, commit. Raises DomainError for what a caller may be told, else psycopg.Error."""
+        """Begin, run, commit. Raises DomainError for what a caller may be told (StatementTimeout, OutcomeUnknown and
+        DeadlineExceeded, too), else psycopg.Error."""
 
         async def committed(session: PlatformSession) -> T:
             result = await function(session)
@@ -71,14 +80,20 @@ class PlatformDatabase:
         """These statements as one transaction in one round trip; a list of rows per statement. Errors as `run`."""
 
         async def committed(session: PlatformSession) -> tuple[list[Any], ...]:
+            session.committing = not all(one.sql.startswith("SELECT") for one in statements)
             return (await session.load(*statements, _COMMIT))[:-1]
 
         return await self._session(committed)
 
     async def _session(self, work: Callable[[PlatformSession], Awaitable[T]]) -> T:
+        session: PlatformSession | None = None
         try:
-            async with asyncio.timeout(self._deadline), self._pool.connection() as connection:
-                return await work(PlatformSession(connection))
+            async with asyncio.timeout(within(self._deadline)), self._pool.connection() as connection:
+                session = PlatformSession(connection)
+                return await work(session)
+        except TimeoutError as error:
+            unknown = session is not None and session.committing
+            raise (OutcomeUnknown if unknown else StatementTimeout)(retry_after=1) from error
         except Error as error:
             if refusal := explain(error, committing=False):
                 raise refusal from error

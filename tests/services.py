@@ -22,6 +22,7 @@ from deploy.local.ports import free_port
 from deploy.local.postgres import DISPOSABLE, SUPERUSER, PostgresServer
 from deploy.local.processes import Program, Running, await_ready, start
 from deploy.local.redis import RedisServer
+from deploy.local.roles import DATABASE
 
 PREFIX = "erp-tests-"
 
@@ -73,6 +74,53 @@ def running_services(replicas: int = 2) -> Iterator[Services]:
         yield _start(root, replicas, processes)
     finally:
         processes.stop_all()
+        shutil.rmtree(root, ignore_errors=True)
+
+
+class OtherServer:
+    """A PostgreSQL beside the fleet's, without standbys, that a test may kill and start again."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._running: Running
+        cluster.bring_up(self._launch)
+
+    def url(self, role: str) -> str:
+        """Of the database with the fleet's name."""
+        secret = self._cluster.credentials
+        passwords = {
+            SUPERUSER: secret.superuser, "erp_owner": secret.erp_owner, "erp_app": secret.erp_app,
+            "erp_platform": secret.erp_platform,
+        }  # fmt: skip
+        return self._cluster.primary.dsn(role, passwords[role], DATABASE)
+
+    def kill(self) -> None:
+        """kill -9 of the postmaster; its backends end with it."""
+        self._running.kill()
+
+    def start_again(self) -> None:
+        self._running.sweep()
+        running = self._launch(self._cluster.primary.program())
+        await_ready(running, lambda: self._cluster.primary.accepts(self._cluster.credentials.superuser), 60.0)
+
+    def end(self) -> None:
+        self._running.sweep()
+
+    def _launch(self, program: Program) -> Running:
+        self._running = start(program)
+        return self._running
+
+
+@contextlib.contextmanager
+def other_server() -> Iterator[OtherServer]:
+    """One more server, in its own folder, with the roles and without a schema."""
+    root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    root.chmod(0o711)
+    server = OtherServer(_cluster(root, 0, service_account(), draw()))
+    try:
+        yield server
+    finally:
+        server.end()
         shutil.rmtree(root, ignore_errors=True)
 
 

@@ -21,9 +21,13 @@ class InDoubt:
         self._databases = tuple(two_phase.direct)
 
     async def resolve(self) -> bool:
-        """Whether something was resolved, so that another pass may find more. Errors: those of the log's database."""
-        findings = await self._recovery.run()
-        self._tell(findings)
+        """Whether something was resolved, so that another pass may find more.
+
+        Errors: those of the log's database; what the others have prepared is told all the same.
+        """
+        findings = await self._recovery.run(self._tell)
+        two_phase_recovered_total.at("committed").inc(findings.committed)
+        two_phase_recovered_total.at("aborted").inc(findings.aborted)
         if findings.acted:
             log.warning("in-doubt transactions resolved", committed=findings.committed, aborted=findings.aborted)
         return findings.acted
@@ -42,5 +46,3 @@ class InDoubt:
             two_phase_unreachable.at(name).set(0)
         for name in findings.absent:
             two_phase_unreachable.at(name).set(1)
-        two_phase_recovered_total.at("committed").inc(findings.committed)
-        two_phase_recovered_total.at("aborted").inc(findings.aborted)

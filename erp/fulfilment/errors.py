@@ -2,6 +2,7 @@
 
 from db.constraints import on_violation
 from db.errors import DomainError
+from fleet.deadline import GivenUp
 
 
 class AlreadyFulfilled(DomainError):
@@ -34,6 +35,16 @@ class PaymentsUnavailable(DomainError):
     title = "The payment provider gave no usable answer"
     status = 503
     retryable = True
+
+
+class PaymentsNotAwaited(GivenUp, PaymentsUnavailable):
+    """The payment provider had not answered when the request's own time was over; it may still have done it.
+
+    Fix: send the request again, with the same Idempotency-Key and a longer Request-Timeout.
+    """
+
+    code = "payments-not-awaited"
+    title = "The payment provider was not waited for any longer"
 
 
 on_violation("saga_runs_subject_key", AlreadyFulfilled)

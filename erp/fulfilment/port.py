@@ -44,13 +44,16 @@ class LedgerPayment(Struct, frozen=True, kw_only=True):
 
 
 class Payments(Protocol):
-    """Every method raises PaymentsUnavailable when the answer is not known, CircuitOpen when it did not ask."""
+    """Every method raises PaymentsUnavailable when the answer is not known, CircuitOpen when it did not ask.
 
-    async def perform(self, key: str, request: PaymentRequest) -> PaymentAnswer:
+    `timeout`: seconds the call may take; without one, what the process has configured.
+    """
+
+    async def perform(self, key: str, request: PaymentRequest, timeout: float | None = None) -> PaymentAnswer:
         """Do it, once for the key whatever happens on the way."""
         ...
 
-    async def look_up(self, key: str) -> PaymentAnswer | None:
+    async def look_up(self, key: str, timeout: float | None = None) -> PaymentAnswer | None:
         """What became of the key; None: nothing has arrived under it so far."""
         ...
 
@@ -64,10 +67,10 @@ class Payments(Protocol):
 class NoPayments:
     """Stands for the provider where none is configured: whoever needs one waits for it."""
 
-    async def perform(self, key: str, request: PaymentRequest) -> PaymentAnswer:
+    async def perform(self, key: str, request: PaymentRequest, timeout: float | None = None) -> PaymentAnswer:
         raise _missing()
 
-    async def look_up(self, key: str) -> PaymentAnswer | None:
+    async def look_up(self, key: str, timeout: float | None = None) -> PaymentAnswer | None:
         raise _missing()
 
     async def ledger(self, account: str, after: str, limit: int) -> Sequence[LedgerPayment]:

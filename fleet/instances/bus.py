@@ -13,6 +13,7 @@ import msgspec
 from redis.exceptions import RedisError
 
 from db.redis import Executor
+from fleet.deadline import within
 from fleet.instances.envelope import (
     EVERYBODY,
     MOST_BYTES,
@@ -70,7 +71,11 @@ class Bus:
             return 0
 
     async def ask(self, instance_id: str, kind: str, body: Body | None = None, *, timeout: float = 2.0) -> Body:
-        """The instance's answer. Raises InstanceUnreachable, InstanceSilent, InstanceRefused."""
+        """The instance's answer, waited for no longer than the work at hand may still take.
+
+        Raises InstanceUnreachable, InstanceSilent, InstanceRefused, DeadlineExceeded.
+        """
+        timeout = within(timeout)
         began, outcome = time.perf_counter(), "timeout"
         asked = Envelope(id=uuid4().hex, kind=kind, sender=self._id, body=body or {}, wants=True)
         answer = self._waiting[asked.id] = asyncio.get_running_loop().create_future()
@@ -81,7 +86,7 @@ class Bus:
                 reply = await answer
             outcome = "refused" if reply.refusal else "answered"
         except TimeoutError:
-            raise InstanceSilent(instance=instance_id, waited_seconds=timeout, retry_after=2) from None
+            raise InstanceSilent(instance=instance_id, waited_seconds=round(timeout, 3), retry_after=2) from None
         except (RedisError, OSError) as error:
             outcome = "unreachable"
             raise InstanceUnreachable(instance=instance_id, retry_after=2) from error
@@ -99,7 +104,7 @@ class Bus:
     async def ask_all(
         self, instance_ids: Iterable[str], kind: str, body: Body | None = None, *, timeout: float = 2.0
     ) -> dict[str, Body | InstanceUnreachable | InstanceSilent | InstanceRefused]:
-        """Everybody at once; by id the answer, or why there is none."""
+        """Everybody at once; by id the answer, or why there is none. Raises DeadlineExceeded: nobody was asked."""
         ids = list(instance_ids)
         asked = (self._asked(one, kind, body, timeout) for one in ids)
         return dict(zip(ids, await asyncio.gather(*asked), strict=True))

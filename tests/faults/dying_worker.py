@@ -26,37 +26,43 @@ from workers.runner import Runner
 from workers.sagas.runner import SagaRunner
 from workers.settings import load_worker_settings
 
-#: After this edge the customer of a saga that is to be taken back changes their mind.
-_PAID = "capture:recorded"
 #: How many live at the same time.
 _AT_ONCE = 4
 
 
-class Death(msgspec.Struct, frozen=True):
-    """`cancel`: what makes the rest of the saga impossible once it is paid for: a request's URL, key and CA file."""
+class Meanwhile(msgspec.Struct, frozen=True):
+    """What somebody else does when the saga is past an edge, so that the rest of it becomes impossible."""
 
+    edge: str
+    url: str
+    key: str
+    authority: str
+    body: dict[str, str]
+
+
+class Death(msgspec.Struct, frozen=True):
     tenant: UUID
     job: UUID
     edge: str
-    cancel: tuple[str, str, str] | None = None
+    meanwhile: Meanwhile | None = None
 
 
 def edges_of(death: Death) -> Callable[[str], None]:
     def edge(name: str) -> None:
         if name == death.edge:
             os.kill(os.getpid(), signal.SIGKILL)
-        if name == _PAID and death.cancel is not None:
-            _cancel(*death.cancel)
+        if death.meanwhile is not None and name == death.meanwhile.edge:
+            _request(death.meanwhile)
 
     return edge
 
 
-def _cancel(url: str, key: str, authority: str) -> None:
+def _request(asked: Meanwhile) -> None:
     """Blocks the loop on purpose: nothing else of the process may happen meanwhile."""
-    headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": uuid4().hex}
-    trust = ssl.create_default_context(cafile=authority)
+    headers = {"Authorization": f"Bearer {asked.key}", "Idempotency-Key": uuid4().hex}
+    trust = ssl.create_default_context(cafile=asked.authority)
     with httpx.Client(verify=trust, trust_env=False, headers=headers) as client:
-        client.post(url, json={"reason": "changed mind"}).raise_for_status()
+        client.post(asked.url, json=asked.body).raise_for_status()
 
 
 async def main(death: Death) -> None:

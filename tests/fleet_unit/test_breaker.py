@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+import fleet.breaker
 from db.errors import DomainError, Overloaded
 from fleet.breaker import Breaker, CircuitOpen, RetryBudget, retried
 from fleet.deadline import Deadline, DeadlineExceeded, InvalidTimeout, parse_timeout, remaining, within
@@ -111,6 +112,57 @@ async def test_a_cancelled_probe_says_nothing_and_leaves_room_for_the_next() -> 
     await asyncio.gather(probe, return_exceptions=True)
     assert await breaker.call(work) == "done"
     assert str(breaker.state) == "closed"
+
+
+async def hurry() -> None:
+    """A call of somebody whose own time is over."""
+    raise DeadlineExceeded
+
+
+async def test_a_caller_in_a_hurry_says_nothing_about_the_neighbour() -> None:
+    breaker = make(Clock())
+    for _ in range(50):
+        with pytest.raises(DeadlineExceeded):
+            await breaker.call(hurry)
+    assert str(breaker.state) == "closed"
+    # Nor that it is well: half of all calls failed.
+    await broken(breaker, 5)
+    assert str(breaker.state) == "open"
+
+
+async def test_a_probe_in_a_hurry_leaves_its_place_to_the_next() -> None:
+    clock = Clock()
+    breaker = make(clock)
+    await broken(breaker, 5)
+    clock.now += 10.1
+    for _ in range(3):
+        with pytest.raises(DeadlineExceeded):
+            await breaker.call(hurry)
+        assert str(breaker.state) == "half_open"
+    assert await breaker.call(work) == "done"
+    assert str(breaker.state) == "closed"
+
+
+async def test_planted_a_hurry_that_counts_opens_it_for_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet.breaker, "GivenUp", NoSuchThing)
+    breaker = make(Clock())
+    for _ in range(5):
+        with pytest.raises(DeadlineExceeded):
+            await breaker.call(hurry)
+    with pytest.raises(CircuitOpen):
+        await breaker.call(work)
+
+
+class NoSuchThing:
+    """What no error is."""
+
+
+async def test_callers_in_a_hurry_do_not_spend_the_budget_of_the_others() -> None:
+    budget = RetryBudget("test", saved=1.0)
+    for _ in range(20):
+        with pytest.raises(DeadlineExceeded):
+            await retried(hurry, budget, pause=0.0)
+    assert budget.spend()
 
 
 async def test_a_refusal_is_an_answer_and_an_overload_is_not() -> None:

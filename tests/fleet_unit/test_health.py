@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fleet.checks import disk_check, free_memory_share, memory_check, queue_check
+from fleet.deadline import Deadline, remaining
 from fleet.health import Health, Identity, Liveness, Outcome, Readiness
 from fleet.instruments import REGISTRY
 
@@ -45,6 +46,16 @@ async def test_all_well_is_healthy() -> None:
     assert report["checks"]["primary"]["status"] == "healthy"
     assert report["checks"]["primary"]["response_time_ms"] >= 0
     json.dumps(report)
+
+
+async def test_a_report_others_read_too_does_not_hurry_with_who_asked_first() -> None:
+    async def unhurried() -> None:
+        assert remaining() is None
+
+    checks = health()
+    checks.add("primary", unhurried)
+    with Deadline(0.1):
+        assert (await checks.report()).as_dict()["status"] == "healthy"
 
 
 async def test_a_degraded_check_degrades_the_whole() -> None:

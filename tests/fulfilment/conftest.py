@@ -1,6 +1,7 @@
 """A shop that sells through sagas, in front of the sandbox provider."""
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -8,7 +9,9 @@ from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from erp.fulfilment import provider as process_provider
 from erp.fulfilment.payment_client import HttpPayments
@@ -68,6 +71,14 @@ class Shopfront:
     ) -> str:
         return await SagaRunner(transact or self.transact, self.sagas, edge).run(UUID(saga))
 
+    @contextlib.asynccontextmanager
+    async def holding(self, table: str, record: str) -> AsyncIterator[None]:
+        """Somebody else's transaction has locked the record meanwhile."""
+        async with await psycopg.AsyncConnection.connect(self.services.superuser_url) as held:
+            query = sql.SQL("SELECT 1 FROM {} WHERE id = %s FOR UPDATE").format(sql.Identifier(table))
+            await held.execute(query, [record])
+            yield
+
     async def until_ended(self, saga: str, runs: int = 12) -> str:
         """Run it as often as it wants to go on, without its pauses."""
         for _ in range(runs):
@@ -114,7 +125,14 @@ class Shopfront:
 
 def never_waits(saga: Saga) -> Saga:
     """The same with pauses of nothing: the tests decide when it is looked at again."""
-    return replace(saga, forward=replace(saga.forward, first=0.0), back=replace(saga.back, first=0.0))
+    return replace(
+        saga, forward=lambda: replace(saga.forward(), first=0.0), back=lambda: replace(saga.back(), first=0.0)
+    )
+
+
+def timeouts(step: str) -> float:
+    """The provider's calls are given up soon; ours take what they take."""
+    return 0.4 if step in ("authorise", "capture") else 60.0
 
 
 @pytest.fixture(scope="session")
@@ -135,7 +153,7 @@ async def shopfront(
     payments = HttpPayments(provider.url, timeout=0.4, breaker=Breaker("payments", failures=10_000))
     facts = TenantFacts(UUID(tenant.id), tenant.slug, "Test", "active", "GBP", "GB", "Europe/London")
     caller = system_caller(facts, name="job:saga", correlation_id=f"test-{uuid.uuid4().hex[:12]}")
-    saga = never_waits(fulfil_order(lambda: payments, timeout=0.5))
+    saga = never_waits(fulfil_order(lambda: payments, timeouts))
     process_provider.use(payments)
     yield Shopfront(
         tenant, caller, books_database, provider, payments, product["id"], customer["id"], {saga.kind: saga},

@@ -1,4 +1,5 @@
-"""kill -9 at every edge: before and after every commit, before and after every call, forward and back."""
+"""A runner that ends at every edge and goes no step further: before and after every commit, before and after every
+call, forward and back. All inside one process; `test_workers.py` and the fault suite kill real workers."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -62,6 +63,10 @@ BACK_EDGES = [
 ]  # fmt: skip
 
 
+#: They come before the others where goods had left.
+DELIVERED_BACK_EDGES = ["undo-deliver:before", "undo-deliver:after"]
+
+
 async def test_no_edge_of_a_completed_saga_is_left_out(shopfront: Shopfront) -> None:
     saga, killer = await shopfront.begin(), Killer(shopfront)
     await shopfront.run(saga, killer.edge, killer.transact)
@@ -95,6 +100,14 @@ async def completed_once(shopfront: Shopfront, saga: str, where: str) -> None:
     assert [(name, accepted) for name, accepted, _ in asked] == [("authorise", True), ("capture", True)], where
     assert shopfront.kept(saga) == GROSS, where
     assert await shopfront.documents(saga) == {"deliveries": 1, "returns": 0, "invoices": 1}, where
+
+
+async def delivered(shopfront: Shopfront) -> str:
+    """Paid for and delivered; its invoice comes next."""
+    saga = await shopfront.begin()
+    with pytest.raises(Died):
+        await shopfront.run(saga, Killer(shopfront, edge="deliver:after").edge)
+    return saga
 
 
 async def doomed(shopfront: Shopfront) -> str:

@@ -15,7 +15,7 @@ from workers.sagas.definition import Patience
 def impatient(shopfront: Shopfront) -> None:
     [(kind, saga)] = shopfront.sagas.items()
     at_once = Patience(0.0, 0.0, 0.0, attempts=0)
-    shopfront.sagas = {kind: replace(saga, forward=at_once, back=at_once)}
+    shopfront.sagas = {kind: replace(saga, forward=lambda: at_once, back=lambda: at_once)}
 
 
 async def stopped(shopfront: Shopfront, operation: str, mode: str = "drop") -> str:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from db.redis import connect
+from fleet.deadline import Deadline, DeadlineExceeded
 from fleet.instances.bus import Bus
 from fleet.instances.envelope import (
     EVERYBODY,
@@ -62,6 +63,27 @@ async def test_who_does_not_answer_in_time_is_given_up(fleet: Fleet) -> None:
     assert time.monotonic() - began < 5
     answered.set()  # the late answer finds nobody who waits
     assert "features" in await asking.bus.ask(asked.about.id, PING)
+
+
+async def test_nobody_asks_for_longer_than_the_request_may_take(fleet: Fleet) -> None:
+    asking, asked = await fleet.join(), await fleet.join()
+    answered = asyncio.Event()
+
+    async def slow(body: dict[str, Any]) -> dict[str, Any]:
+        await answered.wait()
+        return {}
+
+    asked.bus.answer("slow", slow)
+    began = time.monotonic()
+    with Deadline(0.3), pytest.raises(InstanceSilent):
+        await asking.bus.ask(asked.about.id, "slow", timeout=30)
+    with Deadline(0.3):
+        [answer] = (await asking.bus.ask_all([asked.about.id], "slow", timeout=30)).values()
+    assert isinstance(answer, InstanceSilent)
+    assert time.monotonic() - began < 5
+    with Deadline(0), pytest.raises(DeadlineExceeded):
+        await asking.bus.ask_all([asked.about.id], PING)
+    answered.set()
 
 
 async def answered_after_a_late_answer(fleet: Fleet) -> int:

@@ -1,5 +1,7 @@
 """The protocol on two real databases: who decides when two think they may, and what happens while one is away."""
 
+import contextlib
+import re
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,6 +16,7 @@ from db.two_phase import DistributedAbort, DistributedTransaction, TwoPhase, par
 from db.two_phase_recovery import Recovery
 from erp.placed import build_two_phase
 from erp.settings import load_settings
+from fleet.exposition import render
 from tests.services import Services
 from workers.recovery import InDoubt
 
@@ -143,6 +146,33 @@ async def test_without_the_log_nobody_decides(
         await Recovery(transaction.two_phase, grace=0.0).run()
     assert rows(services, name) == [0, 0]
     assert (await Recovery(two_phase, grace=0.0).run()).aborted == 2
+
+
+def told(name: str) -> dict[str, float]:
+    """What the metrics say of each database."""
+    found = re.findall(rf'^{name}{{database="(\w+)"}} (\S+)$', render().decode(), re.MULTILINE)
+    return {database: float(value) for database, value in found}
+
+
+@pytest.mark.parametrize("away", BOTH)
+async def test_a_database_that_is_away_hides_no_other(
+    services: Services, two_phase: TwoPhase, pools: dict[str, Pool], away: str
+) -> None:
+    """The first one above all: it holds the log, and without it nothing can be done, but all be seen."""
+    name, transaction = await prepared(two_phase, pools)
+    blind = InDoubt(await replace_direct(two_phase, away, NOWHERE), grace=60.0)
+    with pytest.raises(Overloaded) if away == "main" else contextlib.nullcontext():
+        await blind.resolve()
+    [other] = set(BOTH) - {away}
+    assert told("two_phase_unreachable") == {away: 1.0, other: 0.0}
+    assert told("two_phase_prepared")[other] == 1.0
+    seeing = InDoubt(two_phase, grace=60.0)
+    await seeing.resolve()
+    assert told("two_phase_unreachable") == {"main": 0.0, "second": 0.0}
+    seeing.forget()
+    assert told("two_phase_unreachable") == {}
+    await transaction.abandon()
+    assert rows(services, name) == [0, 0]
 
 
 async def test_somebody_elses_prepared_transaction_is_seen_and_left_alone(

@@ -4,7 +4,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from erp.fulfilment.keys import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    LONGEST_PAUSE_BACK,
+    MIN_ATTEMPTS,
+    PATIENCE,
+    PATIENCE_BACK,
+)
 from erp.fulfilment.recording import State
+from fleet.configuration.snapshot import current
 from tenancy.work import UnitOfWork
 
 Facts = dict[str, Any]
@@ -17,6 +26,8 @@ class Local:
     name: str
     run: Callable[[UnitOfWork, State], Awaitable[Facts]]
     undo: Callable[[UnitOfWork, State, Facts], Awaitable[Facts]]
+    #: Seconds the transaction may take, asked for each time; no longer than any transaction either way.
+    timeout: Callable[[], float] = lambda: 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +51,14 @@ class Outcome:
 class Outside:
     """Done by somebody else, under a key. `ask` and `look_up` raise when the answer is not known.
 
-    `intend` returns None when there is nothing to ask for. `timeout`: seconds for one call.
+    `intend` returns None when there is nothing to ask for. `timeout`: seconds for one call, asked for each time.
     """
 
     name: str
     intend: Callable[[UnitOfWork, State], Awaitable[Intention | None]]
     ask: Callable[[str, Facts], Awaitable[Outcome]]
     look_up: Callable[[str], Awaitable[Outcome | None]]
-    timeout: float = 5.0
+    timeout: Callable[[], float] = lambda: 5.0
 
 
 Step = Local | Outside
@@ -64,20 +75,30 @@ class Patience:
     attempts: int = 5
 
 
+def _forward() -> Patience:
+    get = current().get
+    return Patience(get(FIRST_PAUSE), get(LONGEST_PAUSE), get(PATIENCE), get(MIN_ATTEMPTS))
+
+
+def _back() -> Patience:
+    get = current().get
+    return Patience(get(FIRST_PAUSE), get(LONGEST_PAUSE_BACK), get(PATIENCE_BACK), get(MIN_ATTEMPTS))
+
+
 @dataclass(frozen=True, slots=True)
 class Saga:
-    """Steps in order. What was begun is undone in reverse for three days before anybody gives up on it."""
+    """Steps in order. How patient it is, is asked for each time: by default as configured at that moment."""
 
     kind: str
     steps: tuple[Step, ...]
-    forward: Patience = Patience(1.0, 60.0, 3_600.0)
-    back: Patience = Patience(1.0, 3_600.0, 3 * 86_400.0)
+    forward: Callable[[], Patience] = _forward
+    back: Callable[[], Patience] = _back
 
     def step(self, name: str) -> Step:
         return next(step for step in self.steps if step.name == name)
 
     def patience(self, direction: str) -> Patience:
-        return self.forward if direction == "forward" else self.back
+        return self.forward() if direction == "forward" else self.back()
 
 
 Sagas = Mapping[str, Saga]

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from erp.fulfilment.errors import NotWhollyDelivered
+from erp.fulfilment.keys import STEP_TIMEOUTS
 from erp.fulfilment.port import Operation, PaymentAnswer, PaymentRequest, Payments
 from erp.fulfilment.recording import State
 from erp.fulfilment.schemas import KIND
@@ -28,6 +29,7 @@ from erp.sales.service import (
     reserve_order,
     return_delivery,
 )
+from fleet.configuration.snapshot import current
 from tenancy.work import UnitOfWork
 from workers.sagas.definition import Facts, Intention, Local, Outcome, Outside, Saga
 
@@ -35,16 +37,24 @@ REASON = "The fulfilment was taken back"
 _ZERO = Decimal(0)
 
 
-def fulfil_order(payments: Callable[[], Payments], timeout: float = 5.0) -> Saga:
-    """The saga, asking whatever provider the process has at the time."""
+def configured_timeout(step: str) -> float:
+    return current().get(STEP_TIMEOUTS[step])
+
+
+def fulfil_order(payments: Callable[[], Payments], timeout: Callable[[str], float] = configured_timeout) -> Saga:
+    """The saga, asking whatever provider the process has at the time; `timeout`: seconds by the step's name."""
+
+    def of(step: str) -> Callable[[], float]:
+        return lambda: timeout(step)
+
     return Saga(
         KIND,
         (
-            Local("reserve", _reserve, _cancel),
-            _payment("authorise", "void", _to_pay, payments, timeout),
-            _payment("capture", "refund", _authorised, payments, timeout),
-            Local("deliver", _deliver, _take_back),
-            Local("invoice", _invoice, _credit),
+            Local("reserve", _reserve, _cancel, of("reserve")),
+            _payment("authorise", "void", _to_pay, payments, of("authorise")),
+            _payment("capture", "refund", _authorised, payments, of("capture")),
+            Local("deliver", _deliver, _take_back, of("deliver")),
+            Local("invoice", _invoice, _credit, of("invoice")),
         ),
     )
 
@@ -90,7 +100,9 @@ def _authorised(state: State) -> Decimal:
     return Decimal(state.result("authorise").get("amount", "0"))
 
 
-def _payment(name: Operation, undo: Operation, due: Due, payments: Callable[[], Payments], timeout: float) -> Outside:
+def _payment(
+    name: Operation, undo: Operation, due: Due, payments: Callable[[], Payments], timeout: Callable[[], float]
+) -> Outside:
     async def intend(work: UnitOfWork, state: State) -> Intention | None:
         amount = due(state)
         if not amount:
@@ -104,10 +116,10 @@ def _payment(name: Operation, undo: Operation, due: Due, payments: Callable[[], 
         return Intention(msgspec.to_builtins(asked), msgspec.to_builtins(back))
 
     async def ask(key: str, request: Facts) -> Outcome:
-        return _outcome(await payments().perform(key, msgspec.convert(request, PaymentRequest)))
+        return _outcome(await payments().perform(key, msgspec.convert(request, PaymentRequest), timeout()))
 
     async def look_up(key: str) -> Outcome | None:
-        known = await payments().look_up(key)
+        known = await payments().look_up(key, timeout())
         return None if known is None else _outcome(known)
 
     return Outside(name, intend, ask, look_up, timeout)
@@ -129,9 +141,13 @@ async def _deliver(work: UnitOfWork, state: State) -> Facts:
 
 
 async def _take_back(work: UnitOfWork, state: State, facts: Facts) -> Facts:
+    """All that is not back yet; what somebody has taken back by hand is."""
     if not facts.get("delivery_id"):
         return {"return_id": None}
-    view = await return_delivery(work, UUID(facts["delivery_id"]), ReturnDeliveryInput(reason=REASON))
+    try:
+        view = await return_delivery(work, UUID(facts["delivery_id"]), ReturnDeliveryInput(reason=REASON))
+    except NothingToDo:
+        return {"return_id": None}
     return {"return_id": str(view.id), "number": view.number}
 
 

@@ -105,7 +105,8 @@ class SagaRunner:
         forward = state.run.direction == "forward"
         self._edge(f"{'' if forward else 'undo-'}{current.name}:before")
         try:
-            after = await self._transact(lambda work: self._locally(work, state, current, step))
+            with Deadline(step.timeout()):
+                after = await self._transact(lambda work: self._locally(work, state, current, step))
         except DomainError as refusal:
             if refusal.status >= 500 or refusal.retryable or not forward:
                 raise Waits(refusal) from refusal
@@ -159,7 +160,7 @@ class SagaRunner:
         Raises Waits: it may have happened or not, and only asking again under the same key will tell.
         """
         try:
-            with Deadline(step.timeout * 3):
+            with Deadline(step.timeout() * 3):
                 if asked_before and (known := await step.look_up(key)) is not None:
                     return known
                 self._edge(f"{name}:asking")
@@ -238,7 +239,7 @@ class SagaRunner:
         if self._exhausted(state, work.now):
             return await self._stop(work, state)
         patience = self._sagas[state.run.kind].patience(state.run.direction)
-        longest = min(patience.longest, patience.first * 2 ** min(30, state.run.attempts - 1))
+        longest = min(patience.longest, patience.first * 2 ** min(30, max(0, state.run.attempts - 1)))
         at = work.now + timedelta(seconds=random.uniform(longest / 2, longest))
         log.warning("saga waits", saga=str(state.run.id), attempt=state.run.attempts, code=code, detail=detail)
         run = state.run._replace(retry_at=at, job_id=new_id())

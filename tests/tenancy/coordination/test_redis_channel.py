@@ -16,7 +16,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from db.counting import RoundTrips, round_trips
 from db.redis import Script, connect
 from db.redis_channel import Channel, Resting, observe_channels
-from fleet.breaker import observe_channel
+from fleet.breaker import BreakerState, breakers, observe_channel
 from fleet.exposition import render
 from tests.tenancy.coordination.conftest import OwnRedis
 
@@ -208,5 +208,38 @@ async def test_its_breaker_says_when_it_opens_whom_it_refuses_and_when_it_closes
     own_redis.thaw()
     async with asyncio.timeout(10):
         while f'circuit_breaker_open{{dependency="{name}"}} 0.0' not in render().decode():
+            await asyncio.gather(channel.execute_command("PING"), return_exceptions=True)
+    await channel.close()
+
+
+async def test_it_tells_how_long_it_rests_and_when_the_next_call_decides(own_redis: OwnRedis, redis: Redis) -> None:
+    name = f"breaker-{random.random()}"
+
+    def told() -> BreakerState:
+        [found] = [one for one in breakers() if one.name == name]
+        return found
+
+    observe_channels(observe_channel)
+    channel = Channel(redis, timeout=0.2, rest=0.3, name=name)
+    assert await channel.open()
+    assert (told().state, told().retry_in) == ("closed", 0.0)
+    own_redis.freeze()
+    with pytest.raises(RedisTimeoutError):
+        await channel.execute_command("PING")
+    first = told()
+    assert first.state == "open"
+    assert 0.0 < first.retry_in <= 0.3
+    await asyncio.sleep(first.retry_in + 0.01)
+    assert (told().state, told().retry_in) == ("half_open", 0.0)
+    probe = channel.send("PING")
+    assert told().state == "half_open"
+    with pytest.raises(Resting):
+        await channel.execute_command("PING")
+    with pytest.raises(RedisTimeoutError):
+        await probe
+    assert told().state == "open"
+    own_redis.thaw()
+    async with asyncio.timeout(10):
+        while told().state != "closed":
             await asyncio.gather(channel.execute_command("PING"), return_exceptions=True)
     await channel.close()
