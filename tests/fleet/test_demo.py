@@ -27,13 +27,19 @@ Finished = subprocess.CompletedProcess[str]
 SETTINGS = {"ERP_API_INSTANCES": "2", "COLUMNS": "160"}
 
 
+def _heed_interrupts() -> None:
+    """A shell's background jobs are started deaf to Ctrl-C, and so is what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def demo_until(fleet: LocalFleet, sentence: str) -> Finished:
     """Start the demonstration and press Ctrl-C when it has said this."""
     command = [sys.executable, "-u", "-m", "erp.cli", "demo"]
     told = []
     with subprocess.Popen(
-        command, env=fleet.environment, cwd=REPOSITORY, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as process:
+        command, env=fleet.environment, cwd=REPOSITORY, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        preexec_fn=_heed_interrupts,
+    ) as process:  # fmt: skip
         assert process.stdout is not None
         for line in process.stdout:
             told.append(line)
