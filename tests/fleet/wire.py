@@ -49,7 +49,7 @@ class Wire:
 
     async def _exchange(self, raw: bytes) -> Reply:
         if self._streams is not None and self._streams[0].at_eof():
-            self.break_off()  # ended while idle, as by a balancer that reads its configuration: seen before it is used
+            self.break_off()  # ended while idle, as by a balancer that reads its configuration
         if self._streams is None:
             self._streams = await asyncio.open_connection(
                 "127.0.0.1", self._port, ssl=self._trust, server_hostname="localhost" if self._trust else None

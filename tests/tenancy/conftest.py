@@ -55,7 +55,7 @@ def database(pool: Pool, replicas: ReplicaSet) -> TenantDatabase:
 @pytest.fixture
 def counters(services: Services) -> Callable[[], None]:
     """A tenant table of the tests' own, fenced like every other."""
-    fence = "tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid"
+    fence = "tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)"
     with psycopg.connect(services.owner_url, autocommit=True) as connection:
         connection.execute(
             "CREATE TABLE IF NOT EXISTS test_counters (tenant_id uuid NOT NULL, id uuid NOT NULL,"

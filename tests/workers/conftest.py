@@ -187,7 +187,7 @@ def tables(services: Services) -> Iterator[Tables]:
         " phase text NOT NULL, attempt integer NOT NULL, pid integer NOT NULL,"
         " at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (tenant_id, id))"
     )
-    fence = "tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid"
+    fence = "tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)"
     found.rows("ALTER TABLE test_effects ENABLE ROW LEVEL SECURITY")
     found.rows("ALTER TABLE test_effects FORCE ROW LEVEL SECURITY")
     found.rows("DROP POLICY IF EXISTS tenant_fence ON test_effects")

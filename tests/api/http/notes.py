@@ -52,8 +52,8 @@ ALTER TABLE test_notes ENABLE ROW LEVEL SECURITY;
 ALTER TABLE test_notes FORCE ROW LEVEL SECURITY;
 DROP POLICY IF EXISTS tenant_fence ON test_notes;
 CREATE POLICY tenant_fence ON test_notes
-    USING (tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid)
-    WITH CHECK (tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid);
+    USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid))
+    WITH CHECK (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid));
 GRANT SELECT, INSERT, UPDATE, DELETE ON test_notes TO erp_app;
 """
 

@@ -1,4 +1,4 @@
-"""What a row-level fence costs, and what came since 0003: the files of sql/0004 in the order of their names."""
+"""Verifications counted and dropped, schedules changed once for each key: the files of sql/0004 by their names."""
 
 from pathlib import Path
 
