@@ -86,25 +86,27 @@ async def freeze_worker(stage: Stage, trade: Trade) -> None:
     await once_done(stage, trade, job)
 
 
-LEADER = "SELECT split_part(holder, ':', 1) FROM leases WHERE name = 'coordinator' AND expires_at > clock_timestamp()"
+HOLDER = "SELECT holder FROM leases WHERE name = 'coordinator' AND expires_at > clock_timestamp()"
+LEADER = f"SELECT split_part(({HOLDER}), ':', 1)"
 
 
 async def _led_by_another(stage: Stage, trade: Trade, former: str) -> None:
-    sql = f"SELECT coalesce(({LEADER}), %s)"
+    """Another process: the killed one's successor has its name, and may be the first to ask."""
+    sql = f"SELECT coalesce(({HOLDER}), %s)"
     took = await until(lambda: value(stage, sql, former) != former, 60, "another leads")
     trade.checks.append(at_most("another leads after", took, 10))
 
 
 async def kill_leader(stage: Stage, trade: Trade) -> None:
-    leader = str(value(stage, LEADER))
-    stage.kill(leader)
-    await _led_by_another(stage, trade, leader)
+    holder = str(value(stage, HOLDER))
+    stage.kill(holder.partition(":")[0])
+    await _led_by_another(stage, trade, holder)
 
 
 async def freeze_leader(stage: Stage, trade: Trade) -> None:
-    leader = str(value(stage, LEADER))
-    with stage.frozen(leader):
-        await _led_by_another(stage, trade, leader)
+    holder = str(value(stage, HOLDER))
+    with stage.frozen(holder.partition(":")[0]):
+        await _led_by_another(stage, trade, holder)
         await asyncio.sleep(2)
 
 
