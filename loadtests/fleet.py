@@ -46,6 +46,9 @@ _GROUPS = {
     "workers": ("worker-", "coordinator-"),
 }
 _RESTART_PATIENCE = 30.0
+#: A read goes to a replica only when the memory of recent writes is known to be complete: a minute after the start.
+_MEMORY_SECONDS = 61.0
+TOO_YOUNG = "waiting {:.0f} s: reads go to replicas when the fleet is a minute old"
 
 
 class NoFleet(RuntimeError):
@@ -133,6 +136,10 @@ class Fleet:
     def youngest(self) -> float:
         """When the last of its processes was started, in seconds since the epoch."""
         return max(child.started for child in self._status().children)
+
+    def comes_of_age_in(self) -> float:
+        """Seconds, none or less when it has: until then every read goes to the primary."""
+        return self.youngest + _MEMORY_SECONDS - time.time()
 
 
 @contextmanager

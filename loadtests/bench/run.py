@@ -1,7 +1,6 @@
 """One run: fill, drive each scenario through the front door, run its bare limit, prove the books."""
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,14 +25,12 @@ from loadtests.bench.scenarios import (
     spread_products,
 )
 from loadtests.bench.writes import traces
-from loadtests.fleet import Fleet
+from loadtests.fleet import TOO_YOUNG, Fleet
 from loadtests.tenant import STOCK_OF_SCARCE, WHOLESALER, Books, analyze, fill, opened
 
 HOT_CLIENTS = 32
 #: No product has this id: a script that is told to order only it orders any.
 _ANY = "00000000-0000-0000-0000-000000000000"
-#: A read goes to a replica only when the memory of recent writes is known to be complete: a minute after the start.
-_MEMORY_SECONDS = 61.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +118,9 @@ class Run:
 
     async def _come_of_age(self) -> None:
         """Until then every read goes to the primary, which is not how a fleet lives."""
-        left = self._fleet.youngest + _MEMORY_SECONDS - time.time()
+        left = self._fleet.comes_of_age_in()
         if left > 0:
-            self._out.print(f"waiting {left:.0f} s: reads go to replicas when the fleet is a minute old")
+            self._out.print(TOO_YOUNG.format(left))
             await asyncio.sleep(left)
 
     async def _scenario(self, planned: Planned, callers: Callers, bench: Pgbench) -> Found:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from deploy.local.layout import state_layout
 from deploy.local.status import is_supervised
 from erp.exchange.api import ApiProblem
 from loadtests.bench.report import console, show_limits
-from loadtests.fleet import ADDRESS_LIMITS, PORT_BASE, Fleet, NoFleet, own_fleet, running_fleet
+from loadtests.fleet import ADDRESS_LIMITS, PORT_BASE, TOO_YOUNG, Fleet, NoFleet, own_fleet, running_fleet
 from loadtests.load.budgets import BUDGETS, Budgets, Verdict, read_budgets, verdicts
 from loadtests.load.locusts import LocustFailed, play
 from loadtests.load.principals import make_cast
@@ -82,6 +83,10 @@ def _played(fleet: Fleet, budgets: Budgets, out: Console) -> dict[str, Outcome]:
     users = sum(budget.users for budget in budgets.stories.values())
     offered = sum(budget.offered for budget in budgets.stories.values())
     out.print(f"{users} users, each with its own key, offer {offered:.0f} requests/s for {budgets.run.seconds:g} s")
+    left = fleet.comes_of_age_in()
+    if left > 0:
+        out.print(TOO_YOUNG.format(left))
+        time.sleep(left)
     return play(fleet.url, cast, budgets)
 
 
