@@ -131,8 +131,16 @@ class LocalFleet:
             answers = [client.get("/health", headers=headers) for _ in range(12)]
         return {answer.json()["instance"] for answer in answers if answer.is_success}
 
+    def balanced(self) -> bool:
+        """True when all is ready and the balancer, told so, has ended the workers of its older lists."""
+        master = self.child("nginx").pid
+        instances = set(self.options.api_names)
+        return self.all_ready() and self.serving() == instances and children_of(master) == os.cpu_count()
+
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, verify=self.trust, trust_env=False, timeout=10)
+        """Every request on a connection of its own: the balancer ends idle ones whenever it reads its list anew."""
+        anew = httpx.Limits(max_keepalive_connections=0)
+        return httpx.Client(base_url=self.url, verify=self.trust, trust_env=False, timeout=10, limits=anew)
 
     def async_client(self, token: str) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {token}"}
@@ -166,6 +174,11 @@ def eventually(fact: Callable[[], bool], seconds: float = 60.0) -> bool:
             return False
         time.sleep(0.1)
     return True
+
+
+def children_of(pid: int) -> int:
+    """How many living processes it has started."""
+    return len(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
 
 
 def free_base() -> int:

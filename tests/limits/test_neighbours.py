@@ -43,7 +43,9 @@ async def test_ten_times_its_limit_is_429_for_that_tenant_only(services: Service
         asked = asyncio.gather(*(statuses_of(loud, 50) for _ in range(20)))
         taken = await timed(calm, 50)
         statuses = [status for one in await asked for status in one]
-        assert set(statuses) == {200, 429}
+        # A machine that stalls for a second sheds what waits, at most once for each who asks.
+        assert set(statuses) - {503} == {200, 429}
+        assert statuses.count(503) <= 20
         # A window that moves on while they ask lets in what left it.
         assert statuses.count(200) <= 150
         assert statistics.median(taken) < 1.0
