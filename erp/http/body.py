@@ -23,6 +23,7 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 _MISSING = re.compile(r"Object missing required field `(.*)`")
 _WHERE = re.compile(r"(?s)(.*?)(?: - at (?:`key` in )?`\$(.*)`)?")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
+_ENUM = "Invalid enum value"
 _NUMBER = re.compile(r"Expected `str.*`, got `(int|float)`")
 
 
@@ -64,22 +65,26 @@ class BodyDecoder(Generic[T]):
         what, path = (match[1], match[2] or "") if match else (message, "")
         steps = [name or index for name, index in _STEP.findall(path)]
         pointer = "".join("/" + escape_pointer(step) for step in _concrete(steps, tree))
+        root = inspect.type_info(self.type)
         if found := _UNKNOWN.fullmatch(what):
             return UnknownField(
-                f"There is no field `{found[1]}` here.", pointer=f"{pointer}/{escape_pointer(found[1])}"
-            )
+                f"There is no field `{found[1]}` here.", pointer=f"{pointer}/{escape_pointer(found[1])}",
+                known=_fields(root, steps),
+            )  # fmt: skip
         if found := _MISSING.fullmatch(what):
             return MissingField(
                 f"The field `{found[1]}` is required.", pointer=f"{pointer}/{escape_pointer(found[1])}"
             )
         if not steps and not isinstance(tree, dict | list):
             return InvalidJson(what + ".")
-        kind = _kind(inspect.type_info(self.type), steps)
+        kind = _kind(root, steps)
         if kind and _NUMBER.fullmatch(what):
             return AmountMustBeString(f"Send this {kind} as a string.", pointer=pointer)
         if kind and "matching regex" in what:
-            return InvalidAmount(pointer=pointer, hint=_description(inspect.type_info(self.type), steps))
-        return Invalid(what + ".", pointer=pointer, hint=_description(inspect.type_info(self.type), steps))
+            return InvalidAmount(pointer=pointer, hint=_description(root, steps))
+        if what.startswith(_ENUM):
+            return Invalid(what + ".", pointer=pointer, known=_choices(root, steps))
+        return Invalid(what + ".", pointer=pointer, hint=_description(root, steps))
 
 
 def _concrete(steps: list[str], tree: Any) -> Iterator[str]:
@@ -115,6 +120,21 @@ def _kind(root: inspect.Type, steps: list[str]) -> str | None:
         if isinstance(node, inspect.Metadata) and "kind" in (node.extra or {}):
             return str((node.extra or {})["kind"])
     return None
+
+
+def _fields(root: inspect.Type, steps: list[str]) -> list[str]:
+    structs = [node for node in _at(root, steps) if isinstance(node, inspect.StructType)]
+    return sorted({field.encode_name for node in structs for field in node.fields})
+
+
+def _choices(root: inspect.Type, steps: list[str]) -> list[Any]:
+    """What a field of named values takes."""
+    found: set[Any] = set()
+    for node in _at(root, steps):
+        bare = node.type if isinstance(node, inspect.Metadata) else node
+        if isinstance(bare, inspect.LiteralType):
+            found.update(bare.values)
+    return sorted(found)
 
 
 def _description(root: inspect.Type, steps: list[str]) -> str | None:

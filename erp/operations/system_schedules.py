@@ -4,7 +4,7 @@ The leader of each database reads its own table every few seconds; a task is kno
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from msgspec import UNSET
@@ -189,12 +189,20 @@ def _found(rows: list[SystemRow], name: str) -> SystemRow:
     return rows[0]
 
 
+def _next_multiple(seconds: float) -> datetime:
+    """The next slot of a task that goes by an interval: the multiples of it since 1970, as the leader counts."""
+    now = datetime.now(UTC).timestamp()
+    return datetime.fromtimestamp((now // seconds + 1) * seconds, UTC)
+
+
 def system_view(row: SystemRow) -> SystemScheduleView:
     cron = row.cron or row.declared_cron
     by_tenant = cron is not None and row.declared_time_zone == TENANT_ZONE
     following = None
     if cron is not None and not by_tenant and row.enabled:
         following = timetable(cron, zone_of(row)).next(row.settled_to)
+    elif cron is None and row.every is not None and row.enabled:
+        following = _next_multiple(row.every)
     return SystemScheduleView(
         name=row.job, version=row.version, every_seconds=row.every if cron is None else None, cron=cron,
         time_zone=None if cron is None else zone_of(row),

@@ -45,7 +45,8 @@ class RunSystemScheduleInput(Struct, frozen=True, kw_only=True, forbid_unknown_f
 class SystemScheduleView(Struct, frozen=True, kw_only=True):
     """`every_seconds` or `cron` is what holds, `changed` whether that differs from what the code declares.
 
-    `requested_at`: a run by hand waits for the leader. `settled_to`: moments up to here are done or left out.
+    `requested_at`: a run by hand waits for the leader. `settled_to`: moments of a `cron` up to here are done or left
+    out. `next_at` is null for a task that goes by each tenant's own clock, and while it is not enabled.
     """
 
     name: str

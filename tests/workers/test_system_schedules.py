@@ -196,6 +196,18 @@ async def test_a_task_for_every_tenant_runs_by_hand_too(
     assert job["slot"].startswith("requested ")
 
 
+async def test_a_task_by_interval_says_when_it_runs_next(
+    platform: PlatformDatabase, lease: Lease, operator: httpx.AsyncClient
+) -> None:
+    task = Effects().task("probe.often", None)
+    await Schedule(platform, lease, (task,)).register()
+    before = datetime.now(UTC)
+    shown = (await operator.get("/v1/system-schedules/probe.often")).json()
+    following = datetime.fromisoformat(shown["next_at"])
+    assert following.timestamp() % 3600 == 0
+    assert before < following <= datetime.now(UTC) + timedelta(hours=1)
+
+
 async def test_the_operator_changes_when_a_task_runs_and_the_leader_follows(
     platform: PlatformDatabase, lease: Lease, tables: Tables, operator: httpx.AsyncClient
 ) -> None:

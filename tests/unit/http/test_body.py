@@ -3,7 +3,7 @@
 import json
 import time
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import msgspec
@@ -32,6 +32,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     order_date: date | None = None
     deliver_at: Timestamp | None = None
     copies: Count = 1
+    rounding: Literal["line", "document"] | None = None
     express: bool = False
     freight: dict[str, Amount] = {}
 
@@ -66,6 +67,17 @@ def test_fields_nobody_may_set_are_unknown(field: str) -> None:
     found = refusal(order(**{field: "x"}))
     assert (type(found), found.pointer, found.status) == (UnknownField, f"/{field}", 422)
     assert refusal(with_line(**{field: "x"})).pointer == f"/lines/0/{field}"
+
+
+def test_whoever_misspells_a_field_is_told_which_there_are() -> None:
+    found = refusal(with_line(quantiy="3"))
+    assert found.facts["known"] == ["discount_percent", "product_id", "quantity", "unit_price"]
+
+
+@pytest.mark.parametrize("value", ["lines", "", "LINE"])
+def test_a_value_outside_the_named_ones_is_refused_with_those(value: str) -> None:
+    found = refusal(order(rounding=value))
+    assert (type(found), found.pointer, found.facts["known"]) == (Invalid, "/rounding", ["document", "line"])
 
 
 def test_a_missing_field_is_named() -> None:
