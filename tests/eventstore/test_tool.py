@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from erp.cli import app
+from erp.operations import following
 from erp.projections.building import read_history, switch
 from erp.projections.consumers import CONSUMERS
 from tenancy.database import TenantDatabase
@@ -91,7 +92,13 @@ async def test_dead_letters_are_seen_tried_again_and_given_up(
 
 
 async def test_read_models_are_checked_rebuilt_and_told_again(
-    erp: Cli, services: Services, platform: PlatformDatabase, database: TenantDatabase, tenant: Tenant, tables: Tables
+    erp: Cli,
+    services: Services,
+    platform: PlatformDatabase,
+    database: TenantDatabase,
+    tenant: Tenant,
+    tables: Tables,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shop = await Shop.of(tenant)
     await shop.sell()
@@ -102,8 +109,11 @@ async def test_read_models_are_checked_rebuilt_and_told_again(
     tables.rows("UPDATE sales_by_day SET net = net + 7 WHERE tenant_id = %(id)s", id=tenant.id)
     assert "sales_by_day" in await erp("projections", "check", *mine, code=1)
 
-    told = await erp("projections", "rebuild", "sales", *mine, "--reason", "A day is wrong", "--no-wait")
+    # No worker is here: whoever waits for the end is told in time that nothing moves.
+    monkeypatch.setattr(following, "_PATIENCE", 0.6)
+    told = await erp("projections", "rebuild", "sales", *mine, "--reason", "A day is wrong", code=1)
     assert "generation 2 is building" in told
+    assert "it has not moved for a while" in told
     assert "under-way" in await erp("projections", "rebuild", "sales", *mine, "--reason", "Impatience", code=1)
     [state] = [one for one in await listed(erp, "projections", "list", *mine) if one["projection"] == "sales"]
     assert (state["generation"], state["building"]) == (1, 2)
