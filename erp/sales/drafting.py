@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 from db.errors import UnknownReference
@@ -86,7 +87,31 @@ def new_lines(
 
 
 def _line(index: int, line: OrderLineInput, goods: Goods) -> LineRow:
-    at = f"/lines/{index}"
+    priced = price_line(line, goods, f"/lines/{index}")
+    product = priced.product
+    return LineRow(
+        new_id(), index + 1, product.product_id, product.kind, line.description or product.name, priced.quantity,
+        priced.unit_code, priced.base, product.unit_decimals, priced.unit_price, decimal(line.discount_percent),
+        product.tax_group_id, product.tax_rate, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO,
+    )  # fmt: skip
+
+
+class PricedQuantity(NamedTuple):
+    """`base` is `quantity` in the product's own unit; `listed`: the price of the party's list it is priced by."""
+
+    product: SellingFacts
+    quantity: Decimal
+    unit_code: str
+    base: Decimal
+    unit_price: Decimal
+    listed: ListedPrice | None
+
+
+def price_line(line: OrderLineInput, goods: Goods, at: str) -> PricedQuantity:
+    """How much of what at which price.
+
+    Raises UnknownReference, ProductInactive, NotInThisUnit, NotRepresentable, PriceUnknown; pointers below `at`.
+    """
     product = goods.products.get(line.product_id)
     if product is None:
         raise UnknownReference(
@@ -100,12 +125,13 @@ def _line(index: int, line: OrderLineInput, goods: Goods) -> LineRow:
     ratio = _ratio(goods, product, unit_code, at)
     quantity = decimal(line.quantity)
     base = _base(quantity, ratio, product, at)
-    price = _price(line, product, goods, ratio, base, at)
-    return LineRow(
-        new_id(), index + 1, product.product_id, product.kind, line.description or product.name, quantity,
-        unit_code, base, product.unit_decimals, price, decimal(line.discount_percent),
-        product.tax_group_id, product.tax_rate, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO,
-    )  # fmt: skip
+    if line.unit_price is not None:
+        return PricedQuantity(product, quantity, unit_code, base, decimal(line.unit_price), None)
+    listed = price_from(goods.listed.get(product.product_id, ()), base)
+    price = product.sale_price if listed is None else listed.unit_price
+    if price is None:
+        raise PriceUnknown(f"{product.code} has no sale price.", pointer=f"{at}/unit_price", product=product.code)
+    return PricedQuantity(product, quantity, unit_code, base, price_in_unit(price, ratio), listed)
 
 
 def _ratio(goods: Goods, product: SellingFacts, unit_code: str, at: str) -> Ratio:
@@ -132,15 +158,3 @@ def _base(quantity: Decimal, ratio: Ratio, product: SellingFacts, at: str) -> De
             ) from None  # fmt: skip
     check_decimals(base, product, pointer=f"{at}/quantity")
     return base
-
-
-def _price(
-    line: OrderLineInput, product: SellingFacts, goods: Goods, ratio: Ratio, base: Decimal, at: str
-) -> Decimal:
-    if line.unit_price is not None:
-        return decimal(line.unit_price)
-    listed = price_from(goods.listed.get(product.product_id, ()), base)
-    price = product.sale_price if listed is None else listed.unit_price
-    if price is None:
-        raise PriceUnknown(f"{product.code} has no sale price.", pointer=f"{at}/unit_price", product=product.code)
-    return price_in_unit(price, ratio)
