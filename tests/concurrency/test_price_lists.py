@@ -1,10 +1,14 @@
 """Who sets prices at once: spans of one price never come to overlap, whichever client is first."""
 
+import asyncio
 from datetime import date, timedelta
+from typing import Any
 
 from erp.pricing.errors import PricesOverlap
 from erp.pricing.price_list_schemas import SetPriceListItemsInput
 from erp.pricing.price_lists import set_items
+from erp.pricing.price_lists_repository import LOCK_PRICE_LIST
+from tenancy.work import UnitOfWork
 from tests.concurrency.stock_clients import Rush, rush_on
 from tests.services import Services
 from tests.slices.pricing.listing import price_list, priced
@@ -24,11 +28,21 @@ def overlapping(rush: Rush, number: int) -> SetPriceListItemsInput:
 
 
 async def test_of_clients_whose_prices_overlap_one_sets_its_price(services: Services) -> None:
-    async with rush_on(services, "nothing", clients=CLIENTS) as rush:
+    async with rush_on(services, "nothing", clients=CLIENTS + 2) as rush:
         made = await price_list(rush.shop)
-        done, refused = await rush.all_at_once(
-            [rush.until_done(set_items, made.id, overlapping(rush, number)) for number in range(CLIENTS)]
-        )
+        rivals: list[asyncio.Task[Any]] = []
+
+        async def holding(work: UnitOfWork) -> None:
+            """All of them have begun before the first one can decide."""
+            await work.load(LOCK_PRICE_LIST(price_list_id=made.id))
+            rivals.extend(
+                asyncio.create_task(rush.shop.run(set_items, made.id, overlapping(rush, number)))
+                for number in range(CLIENTS)
+            )
+            await rush.shop.until_blocked(CLIENTS)
+
+        await rush.shop.run(holding)
+        done, refused = await rush.all_at_once(rivals)
         assert ([one.version for one in done], len(refused)) == ([2], CLIENTS - 1)
         assert {type(refusal) for refusal in refused} == {PricesOverlap}
         assert await rush.shop.column(OVERLAPPING) == [0]

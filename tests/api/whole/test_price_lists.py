@@ -1,5 +1,6 @@
 """Price lists through the API: what a customer pays, and that a price that was changed is never shown again."""
 
+import json
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -111,6 +112,15 @@ class TestWhatACustomerPays:
         days = {"2026-01-31": "10", "2026-02-01": "9", "2026-02-28": "9", "2026-03-01": "10"}
         assert {day: (await market.ask(date=day))["unit_price"] for day in days} == days
 
+    async def test_a_recurring_order_may_rely_on_the_list(self, market: Market) -> None:
+        bare = await market.tenant.make("products", code="BARE", name="Bare")
+        order = {"party_id": market.customer, "lines": [{"product_id": bare["id"], "quantity": "5"}]}
+        body = {"name": "Weekly", "cron": "0 6 * * 1", "order": order}
+        problem = await market.tenant.post("/v1/recurring-orders", body, 422)
+        assert (problem["code"], problem["pointer"]) == ("price-unknown", "/order/lines/0/unit_price")
+        await market.put(item(bare["id"], "3", "5"))
+        assert (await market.tenant.post("/v1/recurring-orders", body, 201))["state"] == "active"
+
     async def test_what_cannot_be_sold_has_no_price(self, market: Market) -> None:
         supplier = await market.tenant.make("parties", code="S", name="Supplier", is_supplier=True)
         bare = await market.tenant.make("products", code="BARE", name="Bare")
@@ -191,6 +201,14 @@ class TestKeepingALists:
         await market.change(market.path, active=False)
         problem = await market.tenant.post("/v1/parties", {**party, "code": "D"}, 422)
         assert (problem["code"], problem["pointer"]) == ("price-list-inactive", "/price_list_id")
+
+    async def test_lists_are_made_from_a_stream(self, market: Market) -> None:
+        rows = [{"key": f"list:{n}", "data": {"code": f"L{n}", "name": "List"}} for n in range(2)]
+        content = "".join(json.dumps(row) + "\n" for row in rows)
+        headers = {"Content-Type": "application/x-ndjson"}
+        reply = await market.tenant.client.post("/v1/bulk/price-lists", content=content, headers=headers)
+        assert [json.loads(answer)["status"] for answer in reply.text.splitlines()] == [201, 201]
+        assert len((await market.tenant.get("/v1/price-lists", active="true"))["data"]) == 3
 
     async def test_a_batch_makes_a_list_its_prices_and_its_customer(self, market: Market) -> None:
         operations = [

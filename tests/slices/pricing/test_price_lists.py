@@ -290,6 +290,18 @@ class TestRoundTrips:
         assert (asked.postgres, len(asked.statements)) == (2, 12)
 
 
+async def test_a_line_finds_its_price_by_an_index_under_row_level_security(shop: Shop) -> None:
+    made = await price_list(shop, priced(shop.lamp, "9"))
+    await give(shop, made.id)
+    for start in range(2, 4002, 500):
+        await put(shop, made.id, *(priced(shop.cup, "2", from_=str(number)) for number in range(start, start + 500)))
+    shop.tamper("ANALYZE price_list_items")
+    bound = listed_prices(shop.customer, [shop.lamp], MARCH)
+    plan = "\n".join(one for (one,) in await shop.rows(Bound("EXPLAIN " + bound.sql, bound.parameters, None, True)))
+    assert "Seq Scan on price_list_items" not in plan, plan
+    assert "product_id = ANY" in plan.partition("Index Cond")[2], plan
+
+
 async def test_a_price_that_ignores_its_days_would_be_charged(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """The planted bug: the statement does not look at the day."""
     await give(shop, (await price_list(shop, priced(shop.lamp, "9", "2026-01-01", "2026-03-09"))).id)
