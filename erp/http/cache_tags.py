@@ -1,6 +1,6 @@
 """Which change ends which cached answer, and the named strategies an operator can drop.
 
-Reads of products, parties and tax groups are cached; availability, balances and documents never are.
+Reads of products, parties, tax groups and price lists are cached; availability, balances and documents never are.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -9,13 +9,14 @@ from uuid import UUID
 
 from tenancy.cache.entries import changed
 
-KINDS: Final = ("product", "party", "tax_group")
+KINDS: Final = ("product", "party", "tax_group", "price_list")
 
 #: Aggregate of a committed event -> the tags it moves. A product shows its unit's and its tax group's codes.
 _MOVED: Final[dict[str, Callable[[UUID], tuple[str, ...]]]] = {
     "product": lambda key: changed("product", key),
     "party": lambda key: changed("party", key),
     "tax_group": lambda key: (*changed("tax_group", key), "product:all"),
+    "price_list": lambda key: changed("price_list", key),
     "unit": lambda _: ("product:all",),
     "category": lambda _: ("product:all",),
 }
@@ -30,19 +31,21 @@ _FORMS: Final = ("list", "search")
 #: A product shows its tax group's code.
 _ALL_OF: Final[dict[str, tuple[str, ...]]] = {
     "product": ("product:all",), "party": ("party:all",), "tax_group": ("tax_group:all", "product:all"),
+    "price_list": ("price_list:all",),
     **{form: (f"{form}:all",) for form in _FORMS},
 }  # fmt: skip
 
 STRATEGIES: Final[dict[str, tuple[str, ...]]] = {
     "product-updates": _ALL_OF["product"],
     "party-updates": _ALL_OF["party"],
-    "price-updates": _ALL_OF["tax_group"],
+    "price-updates": (*_ALL_OF["tax_group"], *_ALL_OF["price_list"]),
     "list-views": _ALL_OF["list"],
     "search-results": _ALL_OF["search"],
     "configuration": (CONFIGURATION,),
     "permissions": (CREDENTIALS,),
     "everything": (
-        "product:all", "party:all", "tax_group:all", "list:all", "search:all", CONFIGURATION, CREDENTIALS,
+        "product:all", "party:all", "tax_group:all", "price_list:all", "list:all", "search:all", CONFIGURATION,
+        CREDENTIALS,
     ),
 }  # fmt: skip
 

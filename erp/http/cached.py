@@ -31,6 +31,15 @@ async def show_cached(
     """One record with its ETag. Raises Forbidden, UnknownField, and NotFound with the facts of `missing`."""
     request.caller.require(permission)
     refuse_unknown_parameters(request)
+    version, _, body = (await cached_record(request, entry, ttl, statement, view, **missing)).partition(b"\n")
+    headers: Headers = [(b"etag", etag(int(version)).encode())]
+    return Reply(body, 200, headers)
+
+
+async def cached_record(
+    request: ApiRequest, entry: Entry, ttl: Key[float], statement: Bound[R], view: Callable[[R], Any], **missing: Any
+) -> bytes:
+    """The record's version, a line feed and its JSON. Raises NotFound with the facts of `missing`."""
     database, caller = request.database, request.caller
 
     async def load(after: int | None) -> tuple[bytes, int]:
@@ -43,9 +52,7 @@ async def show_cached(
     cached = await through_cache(request, entry, ttl, load)
     if not cached.value:
         raise NotFound(**missing)
-    version, _, body = cached.value.partition(b"\n")
-    headers: Headers = [(b"etag", etag(int(version)).encode())]
-    return Reply(body, 200, headers)
+    return cached.value
 
 
 async def through_cache(request: ApiRequest, entry: Entry, ttl: Key[float], load: Load) -> Cached:

@@ -8,7 +8,7 @@ from erp.kernel.text import Text
 class InvalidateCacheInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Either a `strategy` (product-updates, party-updates, price-updates, list-views, search-results, configuration,
     permissions, everything) or a `pattern` (`*`, `<kind>:*`, `<kind>:<id>`, `list:*`, `search:*`; kinds are product,
-    party and tax_group); `reason` is kept in the audit trail.
+    party, tax_group and price_list); `reason` is kept in the audit trail.
     """
 
     reason: Text

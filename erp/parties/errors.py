@@ -1,7 +1,7 @@
 """What parties refuse, and which database constraint means what to a client."""
 
 from db.constraints import on_violation
-from db.errors import DomainError, Duplicate
+from db.errors import DomainError, Duplicate, UnknownReference
 
 
 class PartyInactive(DomainError):
@@ -37,5 +37,17 @@ class NotASupplier(DomainError):
     status = 422
 
 
+class PriceListInactive(DomainError):
+    """The price list was deactivated and is given to no further party.
+
+    Fix: activate it again, or name another price list.
+    """
+
+    code = "price-list-inactive"
+    title = "The price list is inactive"
+    status = 422
+
+
 on_violation("parties_code_key", Duplicate, fields=["code"], pointer="/code")
 on_violation("parties_external_id_key", Duplicate, fields=["external_id"], pointer="/external_id")
+on_violation("parties_price_list", UnknownReference, fields=["price_list_id"], pointer="/price_list_id")

@@ -1,6 +1,6 @@
 """Customers and suppliers."""
 
-from sqlalchemy import Boolean, Column, Computed, DateTime, Integer, Numeric, Table, Text, Uuid
+from sqlalchemy import Boolean, Column, Computed, DateTime, Integer, Numeric, Table, Text, Uuid, column, table
 from sqlalchemy.dialects.postgresql import JSONB
 
 from db.metadata import metadata
@@ -19,6 +19,7 @@ parties = Table(
     Column("country", Text),
     Column("payment_terms_days", Integer),
     Column("credit_limit", Numeric),
+    Column("price_list_id", Uuid),
     Column("addresses", JSONB),
     Column("contacts", JSONB),
     Column("active", Boolean),
@@ -27,3 +28,6 @@ parties = Table(
     Column("created_at", DateTime(timezone=True)),
     Column("search_name", Text, Computed("lower(name)")),
 )  # fmt: skip
+
+#: What a party has to know of a price list; the list itself is made by pricing, which stands above.
+listed = table("price_lists", column("tenant_id", Uuid), column("id", Uuid), column("active", Boolean))

@@ -29,6 +29,7 @@ PARTIES: Listing[PartyRow] = Listing(
         "country": in_(parties.c.country),
         "email": eq(parties.c.email),
         "tax_id": eq(parties.c.tax_id),
+        "price_list_id": in_(parties.c.price_list_id),
         "external_id": eq(parties.c.external_id),
         "created_at": span(parties.c.created_at),
     },

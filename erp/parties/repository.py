@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, insert, select, update
 
 from db.statement import TENANT, Statement
-from erp.parties.models import parties
+from erp.parties.models import listed, parties
 from tenancy.concurrency import over_version
 
 
@@ -27,6 +27,7 @@ class PartyRow(NamedTuple):
     country: str | None
     payment_terms_days: int
     credit_limit: Decimal | None
+    price_list_id: UUID | None
     addresses: list[dict[str, Any]]
     contacts: list[dict[str, Any]]
     active: bool
@@ -41,6 +42,11 @@ CHANGING = tuple(name for name in PartyRow._fields if name not in ("id", "versio
 #: Without a lock: a change is written over the version that was read.
 READ_PARTY: Statement[PartyRow] = Statement(
     select(*COLUMNS).where(parties.c.tenant_id == TENANT, parties.c.id == bindparam("party_id")), PartyRow
+)
+#: (active) of a price list; no row when the tenant has none with this id.
+PRICE_LIST_STATE: Statement[tuple[bool]] = Statement(
+    select(listed.c.active).where(listed.c.tenant_id == TENANT, listed.c.id == bindparam("price_list_id")),
+    lambda active: (active,),
 )
 ADD_PARTY: Statement[tuple[()]] = Statement(
     insert(parties).values(

@@ -63,7 +63,10 @@ Contacts = Annotated[list[Contact], Meta(max_length=50)]
 
 
 class CreatePartyInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A party is a customer, a supplier or both. Without `credit_limit` there is no limit."""
+    """A party is a customer, a supplier or both. Without `credit_limit` there is no limit.
+
+    `price_list_id`: the list its prices come from; the products' own sale prices without one.
+    """
 
     code: Code
     name: Name
@@ -75,6 +78,7 @@ class CreatePartyInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     country: CountryCode | None = None
     payment_terms_days: Days = 30
     credit_limit: Amount | None = None
+    price_list_id: UUID | None = None
     addresses: Addresses = []
     contacts: Contacts = []
     external_id: ExternalId | None = None
@@ -93,6 +97,7 @@ class UpdatePartyInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     country: CountryCode | UnsetType | None = UNSET
     payment_terms_days: Days | UnsetType = UNSET
     credit_limit: Amount | UnsetType | None = UNSET
+    price_list_id: UUID | UnsetType | None = UNSET
     addresses: Addresses | UnsetType = UNSET
     contacts: Contacts | UnsetType = UNSET
     external_id: ExternalId | UnsetType | None = UNSET
@@ -114,6 +119,7 @@ class PartyView(Struct, frozen=True, kw_only=True):
     country: str | None
     payment_terms_days: int
     credit_limit: str | None
+    price_list_id: UUID | None
     addresses: list[Address]
     contacts: list[Contact]
     active: bool

@@ -14,6 +14,7 @@ def seed(work: UnitOfWork) -> None:
         ADD_PARTY(
             id=new_id(), code=CASH_SALES_CODE, name="Cash sales", is_customer=True, is_supplier=False, email=None,
             phone=None, tax_id=None, country=work.tenant.country, payment_terms_days=0, credit_limit=None,
-            addresses=Jsonb([]), contacts=Jsonb([]), active=True, external_id="cash-sales", created_at=work.now,
+            price_list_id=None, addresses=Jsonb([]), contacts=Jsonb([]), active=True,
+            external_id="cash-sales", created_at=work.now,
         )
     )  # fmt: skip

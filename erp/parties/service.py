@@ -9,9 +9,10 @@ from msgspec import UNSET
 from psycopg.types.json import Jsonb
 
 from db.identifiers import new_id
-from erp.kernel.errors import Invalid, NotFound
+from erp.kernel.errors import Invalid, NotFound, UnknownReference
 from erp.kernel.money import money
-from erp.parties.repository import ADD_PARTY, CHANGING, READ_PARTY, SET_PARTY, PartyRow
+from erp.parties.errors import PriceListInactive
+from erp.parties.repository import ADD_PARTY, CHANGING, PRICE_LIST_STATE, READ_PARTY, SET_PARTY, PartyRow
 from erp.parties.schemas import Address, Contact, CreatePartyInput, PartyView, UpdatePartyInput
 from tenancy.concurrency import optimistic_save
 from tenancy.trail import Event
@@ -22,9 +23,12 @@ _PRIVATE = frozenset({"email", "phone", "addresses", "contacts"})
 
 
 async def create_party(work: UnitOfWork, data: CreatePartyInput) -> PartyView:
-    """Raises Invalid when it is neither customer nor supplier, Duplicate for a taken code or external id."""
+    """Raises Invalid when it is neither customer nor supplier, Duplicate for a taken code or external id, and
+    UnknownReference or PriceListInactive for a price list that cannot be given to it.
+    """
     values = _stored(msgspec.structs.asdict(data), work.tenant.base_currency)
     row = PartyRow(id=new_id(), version=1, active=True, created_at=work.now, **values)
+    await _check_price_list(work, row.price_list_id)
     _check_role(row)
     work.save(ADD_PARTY(id=row.id, created_at=row.created_at, **_parameters(row)))
     work.publish(Event("party", row.id, 1, "party.created", _told(_shown(row, CHANGING))))
@@ -45,6 +49,8 @@ async def update_party(work: UnitOfWork, party_id: UUID, data: UpdatePartyInput)
     if not changed:
         return party_view(before)
     _check_role(after)
+    if "price_list_id" in changed:
+        await _check_price_list(work, after.price_list_id)
     after = after._replace(version=before.version + 1)
     optimistic_save(work, SET_PARTY(party_id=party_id, seen=before.version, **_parameters(after)))
     work.publish(Event("party", party_id, after.version, "party.updated", _told(_shown(after, changed))))
@@ -82,6 +88,20 @@ def _parameters(row: PartyRow) -> dict[str, Any]:
 def _check_role(row: PartyRow) -> None:
     if not (row.is_customer or row.is_supplier):
         raise Invalid("A party is a customer, a supplier or both.", pointer="/is_customer")
+
+
+async def _check_price_list(work: UnitOfWork, price_list_id: UUID | None) -> None:
+    """Raises UnknownReference, PriceListInactive. One that is deactivated later stays, and prices nothing."""
+    if price_list_id is None:
+        return
+    [found] = await work.load(PRICE_LIST_STATE(price_list_id=price_list_id))
+    if not found:
+        raise UnknownReference(
+            "There is no price list with this id.", pointer="/price_list_id", price_list_id=str(price_list_id)
+        )
+    [(active,)] = found
+    if not active:
+        raise PriceListInactive(pointer="/price_list_id", price_list_id=str(price_list_id))
 
 
 def _shown(row: PartyRow, names: tuple[str, ...] | list[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Tax groups over HTTP."""
+"""Tax groups over HTTP. Price lists have their own module."""
 
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ from erp.http.cached import show_cached
 from erp.http.commands import Command, perform
 from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
-from erp.pricing import service
+from erp.pricing import price_list_routes, service
 from erp.pricing.configuration import CACHE_TTL_PRICE
 from erp.pricing.queries import TAX_GROUP, TAX_GROUPS
 from erp.pricing.schemas import CreateTaxGroupInput, TaxGroupView, UpdateTaxGroupInput
@@ -21,22 +21,25 @@ UPDATE = Command(
     "tax_groups.update", service.update_tax_group, "taxes:write", UpdateTaxGroupInput, target=True,
     match="required",
 )  # fmt: skip
-COMMANDS = (CREATE, UPDATE)
+COMMANDS = (CREATE, UPDATE, *price_list_routes.COMMANDS)
 
 
-@post("/tax-groups", summary="Create a tax group")
+_TAGS = ["Tax groups"]
+
+
+@post("/tax-groups", summary="Create a tax group", tags=_TAGS)
 async def create_tax_group(request: ApiRequest, data: CreateTaxGroupInput) -> Reply[TaxGroupView]:
     """Products of the group are taxed at the rate that is valid on the date of the document."""
     return await perform(request, CREATE, data)
 
 
-@patch("/tax-groups/{tax_group_id:uuid}", summary="Change a tax group")
+@patch("/tax-groups/{tax_group_id:uuid}", summary="Change a tax group", tags=_TAGS)
 async def update_tax_group(request: ApiRequest, tax_group_id: UUID, data: UpdateTaxGroupInput) -> Reply[TaxGroupView]:
     """A new rate: send `rates` with the present one ended on the day before. Documents keep their rate."""
     return await perform(request, UPDATE, data, tax_group_id)
 
 
-@get("/tax-groups/{tax_group_id:uuid}", summary="Read a tax group")
+@get("/tax-groups/{tax_group_id:uuid}", summary="Read a tax group", tags=_TAGS)
 async def get_tax_group(request: ApiRequest, tax_group_id: UUID) -> Reply[TaxGroupView]:
     return await show_cached(
         request, "taxes:read", record("tax_group", tax_group_id), CACHE_TTL_PRICE,
@@ -44,7 +47,7 @@ async def get_tax_group(request: ApiRequest, tax_group_id: UUID) -> Reply[TaxGro
     )  # fmt: skip
 
 
-@get("/tax-groups", summary="List tax groups", opt={"listing": TAX_GROUPS})
+@get("/tax-groups", summary="List tax groups", tags=_TAGS, opt={"listing": TAX_GROUPS})
 async def list_tax_groups(request: ApiRequest) -> Reply[Page[TaxGroupView]]:
     page: Reply[Any] = await list_page(
         request, "taxes:read", TAX_GROUPS, service.tax_group_view, cached=("tax_group", CACHE_TTL_PRICE)
@@ -54,6 +57,7 @@ async def list_tax_groups(request: ApiRequest) -> Reply[Page[TaxGroupView]]:
 
 router = Router(
     "/v1",
-    route_handlers=[create_tax_group, update_tax_group, get_tax_group, list_tax_groups],
-    tags=["Tax groups"],
-)
+    route_handlers=[
+        create_tax_group, update_tax_group, get_tax_group, list_tax_groups, *price_list_routes.HANDLERS,
+    ],
+)  # fmt: skip

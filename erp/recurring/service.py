@@ -31,6 +31,7 @@ from erp.recurring.schemas import (
     UpdateRecurringOrderInput,
 )
 from erp.recurring.views import recurring_view
+from erp.sales.drafting import price_loads
 from erp.sales.templates import check_lines
 from erp.scheduling.kinds import KINDS
 from erp.scheduling.repository import LOCK_SCHEDULE, ScheduleRow
@@ -172,10 +173,10 @@ def _timed(row: RecurringRow, schedule: ScheduleRow) -> Timed:
 async def _check_template(work: UnitOfWork, template: OrderTemplate) -> None:
     """Whether an order could be made of it today. Raises what creating one raises, under /order."""
     products = sorted({line.product_id for line in template.lines})
-    places, parties, found, ratios = await work.load(
+    places, parties, found, ratios, *listed = await work.load(
         location_facts(template.location_id), party_facts(template.party_id), selling_facts(products, work.today),
-        conversions(products),
+        conversions(products), *price_loads(template.lines, template.party_id, work.today),
     )  # fmt: skip
     chosen_location(places, template.location_id, pointer="/order/location_id")
     customer_of(parties, template.party_id, pointer="/order/party_id")
-    check_lines(work, template, found, ratios)
+    check_lines(work, template, found, ratios, *listed)

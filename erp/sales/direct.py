@@ -22,7 +22,7 @@ from erp.sales.confirming import services_rendered
 from erp.sales.credit import check_credit, check_may_override, credit_loads, credit_operation, note_override
 from erp.sales.delivering import delivered, issue, new_delivery, save_delivery
 from erp.sales.documents import DirectSaleView
-from erp.sales.drafting import goods_of, new_lines, tax_terms
+from erp.sales.drafting import goods_of, new_lines, price_loads, tax_terms
 from erp.sales.planning import Drop, pairs_of
 from erp.sales.rows import DeliveryRow, LineRow, OrderRow
 from erp.sales.saving import add_order, tell_order
@@ -76,13 +76,13 @@ async def create_direct_sale(work: UnitOfWork, data: DirectSaleInput) -> DirectS
 async def _draft(work: UnitOfWork, data: DirectSaleInput, number: str) -> tuple[PartyFacts, OrderRow, list[LineRow]]:
     on = data.date or work.today
     products = sorted({line.product_id for line in data.lines})
-    places, parties, facts, ratios = await work.peek(
+    places, parties, facts, ratios, *listed = await work.peek(
         location_facts(data.location_id), party_facts(data.party_id), selling_facts(products, on),
-        conversions(products),
+        conversions(products), *price_loads(data.lines, data.party_id, on),
     )  # fmt: skip
     location, party = chosen_location(places, data.location_id), customer_of(parties, data.party_id)
     terms = tax_terms(tax_defaults(work.tenant.settings), data.prices_include_tax, data.tax_rounding)
-    lines, totals = new_lines(data.lines, goods_of(facts, ratios), terms, work.tenant.base_currency)
+    lines, totals = new_lines(data.lines, goods_of(facts, ratios, *listed), terms, work.tenant.base_currency)
     return party, OrderRow(
         id=new_id(), number=number, state="draft", party_id=party.id, location_id=location.id, date=on,
         currency=work.tenant.base_currency, prices_include_tax=terms.included, tax_rounding=terms.rounding,

@@ -31,7 +31,7 @@ from erp.parties.facts import PartyFacts, customer_of, party_facts
 from erp.pricing.facts import conversions, selling_facts, tax_defaults
 from erp.pricing.tax import PricedLine
 from erp.sales.documents import DirectCreditView
-from erp.sales.drafting import TaxTerms, goods_of, new_lines, tax_terms
+from erp.sales.drafting import TaxTerms, goods_of, new_lines, price_loads, tax_terms
 from erp.sales.returning import save_return
 from erp.sales.rows import LineRow, ReturnLineRow, ReturnRow
 from erp.sales.schemas import DirectCreditInput
@@ -86,14 +86,15 @@ async def create_direct_credit(work: UnitOfWork, data: DirectCreditInput) -> Dir
 
 
 async def _draft(work: UnitOfWork, data: DirectCreditInput) -> _Draft:
+    on = data.date or work.today
     products = sorted({line.product_id for line in data.lines})
-    places, parties, facts, ratios = await work.peek(
-        location_facts(data.location_id), party_facts(data.party_id),
-        selling_facts(products, data.date or work.today), conversions(products),
+    places, parties, facts, ratios, *listed = await work.peek(
+        location_facts(data.location_id), party_facts(data.party_id), selling_facts(products, on),
+        conversions(products), *price_loads(data.lines, data.party_id, on),
     )  # fmt: skip
     location, party = chosen_location(places, data.location_id), customer_of(parties, data.party_id)
     terms = tax_terms(tax_defaults(work.tenant.settings), data.prices_include_tax, data.tax_rounding)
-    lines, _ = new_lines(data.lines, goods_of(facts, ratios), terms, work.tenant.base_currency)
+    lines, _ = new_lines(data.lines, goods_of(facts, ratios, *listed), terms, work.tenant.base_currency)
     return _Draft(party, location.id, terms, lines)
 
 

@@ -2,24 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from datetime import date
+from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 from db.errors import UnknownReference
 from db.identifiers import new_id
+from db.statement import Bound
 from erp.catalog.errors import NotInThisUnit, ProductInactive
 from erp.inventory.facts import check_decimals
-from erp.kernel.money import EXACT
 from erp.kernel.quantity import NotRepresentable, Ratio, quantity_text, to_base
 from erp.kernel.text import decimal
 from erp.pricing.facts import Conversion, SellingFacts, TaxDefaults
+from erp.pricing.listed import ListedPrice, listed_prices, price_from, price_in_unit
 from erp.pricing.tax import PricedDocument, PricingLine, Rounding, price_document
 from erp.sales.errors import PriceUnknown
 from erp.sales.rows import LineRow
 from erp.sales.schemas import OrderLineInput
 
 _ZERO = Decimal(0)
-_PRICE_QUANTUM = Decimal("1E-6")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +34,30 @@ class TaxTerms:
 
 @dataclass(frozen=True, slots=True)
 class Goods:
-    """What is known of the products a document names."""
+    """What is known of the products a document names; `listed` is what its party's price list says of them."""
 
     products: dict[UUID, SellingFacts]
     ratios: dict[tuple[UUID, str], Ratio]
+    listed: dict[UUID, list[ListedPrice]]
 
 
-def goods_of(facts: Sequence[SellingFacts], conversions: Sequence[Conversion]) -> Goods:
+def price_loads(lines: Sequence[OrderLineInput], party_id: UUID, on: date) -> list[Bound[ListedPrice]]:
+    """What else a document loads for its prices: nothing when every line has its own."""
+    unpriced = sorted({line.product_id for line in lines if line.unit_price is None})
+    return [listed_prices(party_id, unpriced, on)] if unpriced else []
+
+
+def goods_of(
+    facts: Sequence[SellingFacts], conversions: Sequence[Conversion], listed: Sequence[ListedPrice] = ()
+) -> Goods:
+    """`listed`: what `price_loads` found."""
+    by_product: dict[UUID, list[ListedPrice]] = {}
+    for price in listed:
+        by_product.setdefault(price.product_id, []).append(price)
     return Goods(
         {row.product_id: row for row in facts},
         {(row.product_id, row.unit_code): Ratio(row.numerator, row.denominator) for row in conversions},
+        by_product,
     )
 
 
@@ -71,7 +87,31 @@ def new_lines(
 
 
 def _line(index: int, line: OrderLineInput, goods: Goods) -> LineRow:
-    at = f"/lines/{index}"
+    priced = price_line(line, goods, f"/lines/{index}")
+    product = priced.product
+    return LineRow(
+        new_id(), index + 1, product.product_id, product.kind, line.description or product.name, priced.quantity,
+        priced.unit_code, priced.base, product.unit_decimals, priced.unit_price, decimal(line.discount_percent),
+        product.tax_group_id, product.tax_rate, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO,
+    )  # fmt: skip
+
+
+class PricedQuantity(NamedTuple):
+    """`base` is `quantity` in the product's own unit; `listed`: the price of the party's list it is priced by."""
+
+    product: SellingFacts
+    quantity: Decimal
+    unit_code: str
+    base: Decimal
+    unit_price: Decimal
+    listed: ListedPrice | None
+
+
+def price_line(line: OrderLineInput, goods: Goods, at: str) -> PricedQuantity:
+    """How much of what at which price.
+
+    Raises UnknownReference, ProductInactive, NotInThisUnit, NotRepresentable, PriceUnknown; pointers below `at`.
+    """
     product = goods.products.get(line.product_id)
     if product is None:
         raise UnknownReference(
@@ -84,12 +124,14 @@ def _line(index: int, line: OrderLineInput, goods: Goods) -> LineRow:
     unit_code = line.unit_code or product.unit_code
     ratio = _ratio(goods, product, unit_code, at)
     quantity = decimal(line.quantity)
-    price = _price(line, product, ratio, at)
-    return LineRow(
-        new_id(), index + 1, product.product_id, product.kind, line.description or product.name, quantity,
-        unit_code, _base(quantity, ratio, product, at), product.unit_decimals, price, decimal(line.discount_percent),
-        product.tax_group_id, product.tax_rate, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO, _ZERO,
-    )  # fmt: skip
+    base = _base(quantity, ratio, product, at)
+    if line.unit_price is not None:
+        return PricedQuantity(product, quantity, unit_code, base, decimal(line.unit_price), None)
+    listed = price_from(goods.listed.get(product.product_id, ()), base)
+    price = product.sale_price if listed is None else listed.unit_price
+    if price is None:
+        raise PriceUnknown(f"{product.code} has no sale price.", pointer=f"{at}/unit_price", product=product.code)
+    return PricedQuantity(product, quantity, unit_code, base, price_in_unit(price, ratio), listed)
 
 
 def _ratio(goods: Goods, product: SellingFacts, unit_code: str, at: str) -> Ratio:
@@ -116,14 +158,3 @@ def _base(quantity: Decimal, ratio: Ratio, product: SellingFacts, at: str) -> De
             ) from None  # fmt: skip
     check_decimals(base, product, pointer=f"{at}/quantity")
     return base
-
-
-def _price(line: OrderLineInput, product: SellingFacts, ratio: Ratio, at: str) -> Decimal:
-    if line.unit_price is not None:
-        return decimal(line.unit_price)
-    if product.sale_price is None:
-        raise PriceUnknown(f"{product.code} has no sale price.", pointer=f"{at}/unit_price", product=product.code)
-    if ratio.numerator == ratio.denominator:
-        return product.sale_price
-    scaled = EXACT.divide(EXACT.multiply(product.sale_price, Decimal(ratio.numerator)), Decimal(ratio.denominator))
-    return scaled.quantize(_PRICE_QUANTUM, ROUND_HALF_UP, EXACT)

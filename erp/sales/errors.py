@@ -5,9 +5,9 @@ from db.errors import DomainError, Duplicate
 
 
 class PriceUnknown(DomainError):
-    """The line names no price and the product has none.
+    """The line names no price, the party's price list has none for it and the product neither.
 
-    Fix: give `unit_price`, or set the product's sale price.
+    Fix: give `unit_price`, set the product's sale price, or add the product to the price list.
     """
 
     code = "price-unknown"

@@ -16,7 +16,7 @@ from erp.pricing.facts import conversions, selling_facts, tax_defaults
 from erp.pricing.tax import Rounding
 from erp.sales.confirming import create_confirmed
 from erp.sales.documents import OrderView
-from erp.sales.drafting import goods_of, new_lines, tax_terms
+from erp.sales.drafting import goods_of, new_lines, price_loads, tax_terms
 from erp.sales.order_state import check
 from erp.sales.repository import CHANGING, DROP_LINES, LOCK_ORDER, ORDER_LINES, SET_DRAFT
 from erp.sales.rows import LineRow, OrderRow
@@ -38,13 +38,13 @@ async def create_order(work: UnitOfWork, data: CreateOrderInput) -> OrderView:
     products = sorted({line.product_id for line in data.lines})
     # Nothing is locked by these reads: before a reservation they stay outside the transaction, so that the
     # locks of its levels are waited for without holding a connection.
-    places, parties, facts, ratios = await (work.peek if data.confirm else work.load)(
+    places, parties, facts, ratios, *listed = await (work.peek if data.confirm else work.load)(
         location_facts(data.location_id), party_facts(data.party_id), selling_facts(products, on),
-        conversions(products),
+        conversions(products), *price_loads(data.lines, data.party_id, on),
     )  # fmt: skip
     location, party = chosen_location(places, data.location_id), customer_of(parties, data.party_id)
     terms = tax_terms(tax_defaults(work.tenant.settings), data.prices_include_tax, data.tax_rounding)
-    lines, totals = new_lines(data.lines, goods_of(facts, ratios), terms, work.tenant.base_currency)
+    lines, totals = new_lines(data.lines, goods_of(facts, ratios, *listed), terms, work.tenant.base_currency)
     draft = OrderRow(
         id=new_id(), number=number, state="draft", party_id=party.id, location_id=location.id, date=on,
         currency=work.tenant.base_currency, prices_include_tax=terms.included, tax_rounding=terms.rounding,
@@ -80,14 +80,14 @@ async def update_order(work: UnitOfWork, order_id: UUID, data: UpdateOrderInput)
     wanted = before._replace(**_sent(data))
     inputs = [_as_input(line) for line in before_lines] if data.lines is UNSET else data.lines
     products = sorted({line.product_id for line in inputs})
-    places, parties, facts, ratios = await work.load(
+    places, parties, facts, ratios, *listed = await work.load(
         location_facts(wanted.location_id), party_facts(wanted.party_id), selling_facts(products, wanted.date),
-        conversions(products),
+        conversions(products), *price_loads(inputs, wanted.party_id, wanted.date),
     )  # fmt: skip
     chosen_location(places, wanted.location_id)
     party = customer_of(parties, wanted.party_id)
     terms = tax_terms(tax_defaults(work.tenant.settings), wanted.prices_include_tax, _rounding(wanted))
-    lines, totals = new_lines(inputs, goods_of(facts, ratios), terms, before.currency)
+    lines, totals = new_lines(inputs, goods_of(facts, ratios, *listed), terms, before.currency)
     after = wanted._replace(
         payment_terms_days=party.payment_terms_days, net=totals.net, tax=totals.tax, gross=totals.gross,
         line_count=len(lines), version=before.version + 1,

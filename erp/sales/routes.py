@@ -12,7 +12,7 @@ from erp.http.request import ApiRequest
 from erp.invoicing.schemas import InvoiceView
 from erp.kernel.errors import NotFound
 from erp.parties.facts import party_facts
-from erp.sales import delivery_routes, direct_routes, service
+from erp.sales import delivery_routes, direct_routes, price_routes, service
 from erp.sales.claims import claims_of_deliveries, claims_of_headers, claims_of_new_orders, claims_of_orders
 from erp.sales.credit import credit_view
 from erp.sales.credit_queries import EXPOSURE
@@ -145,6 +145,7 @@ router = Router(
     route_handlers=[
         create_order, update_order, confirm_order, reserve_order, cancel_order, deliver_order, invoice_order,
         get_order, list_orders, get_credit, *delivery_routes.HANDLERS, *direct_routes.HANDLERS,
+        *price_routes.HANDLERS,
     ],
     tags=["Sales orders"],
 )  # fmt: skip

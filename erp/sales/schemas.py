@@ -23,7 +23,8 @@ Override = Annotated[
 
 
 class OrderLineInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The product's own unit, sale price and name stand in for what is left out.
+    """The product's own unit and name stand in for what is left out; for `unit_price` what the party's price list
+    says for this line's quantity on the document's day, else the product's sale price.
 
     In another of the product's units the price is converted too; the quantity must come out exactly in the
     product's own unit.

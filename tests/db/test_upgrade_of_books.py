@@ -98,3 +98,20 @@ def test_an_invoice_of_an_order_there_is_not_stops_the_upgrade(first_revision: t
     invoiced(superuser, TENANT)
     with pytest.raises(psycopg.errors.ForeignKeyViolation, match="invoices_order"):
         migrate(owner)
+
+
+_PARTY = (
+    "INSERT INTO parties (tenant_id, id, code, name, is_customer, is_supplier, payment_terms_days)"
+    " VALUES (%s, gen_random_uuid(), %s, 'Party', true, false, 30)"
+)
+
+
+def test_parties_have_no_price_list_until_somebody_gives_them_one(first_revision: tuple[str, str]) -> None:
+    """Also those of programs that were started before the revision and do not know the column."""
+    owner, superuser = first_revision
+    write(superuser, _PARTY, TENANT, "BEFORE")
+    migrate(owner)
+    write(superuser, _PARTY, TENANT, "AFTER")
+    with psycopg.connect(superuser) as session:
+        found = session.execute("SELECT code, price_list_id FROM parties ORDER BY code").fetchall()
+    assert found == [("AFTER", None), ("BEFORE", None)]

@@ -32,6 +32,7 @@ CHAPTERS = tuple(
         "fulfilment",
         "configuration",
         "fleet",
+        "price-lists",
         "keys-and-limits",
     )
 )

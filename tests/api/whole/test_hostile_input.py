@@ -78,7 +78,8 @@ def lists(api: Api) -> list[str]:
 def asking(path: str, operation: Api) -> str:
     """The path, ready for one more parameter."""
     required = [one for one in operation.get("parameters", []) if one["in"] == "query" and one["required"]]
-    examples = {one["name"]: "2026-01-31" if one["schema"].get("format") == "date" else "1" for one in required}
+    formats = {"date": "2026-01-31", "uuid": str(uuid.UUID(int=7))}
+    examples = {one["name"]: formats.get(one["schema"].get("format", ""), "1") for one in required}
     return path + "?" + "".join(f"{name}={value}&" for name, value in examples.items())
 
 

@@ -62,7 +62,7 @@ _RATES = [{"rate": "1", "valid_from": "2020-01-01"}]
 MASTERS: list[tuple[str, tuple[str, str], dict[str, Any]]] = [
     ("products", ("A", "B"), {}), ("parties", ("A", "B"), {"is_customer": True}), ("units", ("A", "B"), {}),
     ("categories", ("A", "B"), {}), ("tax-groups", ("A", "B"), {"rates": _RATES}), ("warehouses", ("A", "B"), {}),
-    ("accounts", ("9998", "9999"), {"type": "expense"}),
+    ("price-lists", ("A", "B"), {}), ("accounts", ("9998", "9999"), {"type": "expense"}),
 ]  # fmt: skip
 
 

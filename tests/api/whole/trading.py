@@ -82,6 +82,9 @@ async def trade_in_everything(tenant: Tenant) -> Trade:
     """The same, with a record of every other kind too; `ids` has one for every parameter of every path."""
     done = await trade(tenant)
     await tenant.make("categories", code="CAT", name="Category")
+    prices = await tenant.make("price-lists", code="TRADE", name="Trade")
+    item = {"product_id": done.ids["product_id"], "min_quantity": "10", "unit_price": "9", "valid_from": "2020-01-01"}
+    await tenant.post(f"/v1/price-lists/{prices['id']}/items", {"items": [item]})
     back = {"reason": "broken", "lines": [{"line_no": 1, "quantity": "1"}]}
     await tenant.post(f"/v1/deliveries/{done.ids['delivery_id']}/returns", back)
     line = {"product_id": done.ids["product_id"], "quantity": "1", "unit_price": "1"}

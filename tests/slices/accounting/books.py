@@ -184,7 +184,8 @@ async def new_books(database: TenantDatabase, services: Services) -> Books:
                 ADD_PARTY(
                     id=party, code=code, name=f"Party {code}", is_customer=not sells, is_supplier=sells, email=None,
                     phone=None, tax_id=None, country="GB", payment_terms_days=30, credit_limit=None,
-                    addresses=Jsonb([]), contacts=Jsonb([]), active=True, external_id=None, created_at=work.now,
+                    price_list_id=None, addresses=Jsonb([]), contacts=Jsonb([]), active=True, external_id=None,
+                    created_at=work.now,
                 )
             )  # fmt: skip
 

@@ -176,8 +176,8 @@ async def test_searching_by_beginning_reads_an_index_under_row_level_security(sh
                 ADD_PARTY(
                     id=new_id(), code=f"P{number:05}", name=f"Party {number:05}", is_customer=True,
                     is_supplier=False, email=None, phone=None, tax_id=None, country=None, payment_terms_days=0,
-                    credit_limit=None, addresses=Jsonb([]), contacts=Jsonb([]), active=True, external_id=None,
-                    created_at=work.now,
+                    credit_limit=None, price_list_id=None, addresses=Jsonb([]), contacts=Jsonb([]), active=True,
+                    external_id=None, created_at=work.now,
                 )
             )  # fmt: skip
 

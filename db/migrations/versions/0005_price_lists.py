@@ -1,0 +1,20 @@
+"""Price lists, and the parties that have one: the files of sql/0005 in the order of their names."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+_FILES = Path(__file__).parent.parent / "sql" / "0005"
+
+
+def upgrade() -> None:
+    connection = op.get_bind().connection.cursor()
+    for file in sorted(_FILES.glob("*.sql")):
+        connection.execute(file.read_text())
+
+
+def downgrade() -> None:
+    raise RuntimeError("Restore a backup instead: history written since would be lost.")
