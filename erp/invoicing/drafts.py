@@ -7,8 +7,8 @@ from uuid import UUID
 from erp.accounting.facts import ALL_ROLES, check_accounts, named_accounts
 from erp.accounting.posting import ledger_loads, open_ledger
 from erp.invoicing.document import draft_rows, invoice_view
-from erp.invoicing.lines import account_names, customer, new_lines, product_ids
-from erp.invoicing.new import NewInvoice
+from erp.invoicing.lines import account_names, customer, new_lines, price_loads, product_ids
+from erp.invoicing.new import NewInvoice, NewInvoiceLine
 from erp.invoicing.posted import draft_of, save_posted
 from erp.invoicing.repository import DROP_LINES, LINES, LOCK_INVOICE, SET_CANCELLED, SET_DRAFT
 from erp.invoicing.saving import add_document, add_lines, tell
@@ -16,7 +16,7 @@ from erp.invoicing.schemas import CancelInvoiceInput, CreateInvoiceInput, Invoic
 from erp.kernel.errors import InvalidState
 from erp.numbering.service import take
 from erp.parties.facts import PartyFacts, party_facts
-from erp.pricing.facts import SellingFacts, selling_facts, tax_defaults
+from erp.pricing.facts import selling_facts, tax_defaults
 from tenancy.work import UnitOfWork
 
 #: A line is revenue, or goes to an account that has no role.
@@ -37,15 +37,17 @@ async def create_invoice(work: UnitOfWork, data: CreateInvoiceInput) -> InvoiceV
     names = account_names(data.lines)
     party = party_facts(data.party_id)
     sold = selling_facts(product_ids(data.lines), on)
-    named = named_accounts(name for name, _ in names)
+    named, prices = named_accounts(name for name, _ in names), price_loads(data.lines, data.party_id, on)
     if not data.post:
         # No period is locked: a draft must not stand in the way of closing one.
-        parties, products, accounts = await work.load(party, sold, named)
+        parties, products, accounts, *listed = await work.load(party, sold, named, *prices)
         check_accounts(accounts, names, kept=NOT_FOR_LINES)
-        return save_draft(work, _new_invoice(work, data, on, parties, products))
-    periods, roles, parties, products, accounts = await work.load(*ledger_loads(on), party, sold, named)
+        return save_draft(work, _new_invoice(work, data, on, parties, new_lines(data.lines, products, *listed)))
+    periods, roles, parties, products, accounts, *listed = await work.load(
+        *ledger_loads(on), party, sold, named, *prices
+    )
     check_accounts(accounts, names, kept=NOT_FOR_LINES)
-    new = _new_invoice(work, data, on, parties, products)
+    new = _new_invoice(work, data, on, parties, new_lines(data.lines, products, *listed))
     ledger = open_ledger(periods, roles, on, strict_date=data.strict_date)
     [number] = await take(work, ledger.date, new.kind)
     return save_posted(work, ledger, new, number)
@@ -56,13 +58,13 @@ def _new_invoice(
     data: CreateInvoiceInput,
     on: date,
     parties: Sequence[PartyFacts],
-    products: Sequence[SellingFacts],
+    lines: Sequence[NewInvoiceLine],
 ) -> NewInvoice:
     party = customer(parties, data.party_id)
     defaults = tax_defaults(work.tenant.settings)
     included = data.prices_include_tax
     return NewInvoice(
-        party_id=party.id, date=on, lines=new_lines(data.lines, products), kind=data.kind,
+        party_id=party.id, date=on, lines=lines, kind=data.kind,
         prices_include_tax=defaults.prices_include_tax if included is None else included,
         tax_rounding=data.tax_rounding or defaults.rounding, payment_terms_days=party.payment_terms_days,
         due_date=data.due_date, external_id=data.external_id, text=data.text,
@@ -82,8 +84,11 @@ async def update_draft(work: UnitOfWork, invoice_id: UUID, data: UpdateInvoiceIn
     if before.order_id is not None:
         raise InvalidState("This draft belongs to an order.", order_id=str(before.order_id), state=before.state)
     check_accounts(accounts, names, kept=NOT_FOR_LINES)
+    # Whose list it is, only the draft says.
+    prices = price_loads(data.lines, before.party_id, data.date)
+    listed = await work.load(*prices) if prices else []
     new = NewInvoice(
-        id=before.id, party_id=before.party_id, date=data.date, lines=new_lines(data.lines, products),
+        id=before.id, party_id=before.party_id, date=data.date, lines=new_lines(data.lines, products, *listed),
         kind="invoice" if before.kind == "invoice" else "credit_note",
         prices_include_tax=before.prices_include_tax if data.prices_include_tax is None else data.prices_include_tax,
         tax_rounding=data.tax_rounding or ("document" if before.tax_rounding == "document" else "line"),

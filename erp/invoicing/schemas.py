@@ -17,7 +17,8 @@ Description = Annotated[str, Meta(min_length=1, max_length=500, description="1 t
 class InvoiceLineInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A line of a product, or of anything else with its own `description`, `unit_price` and `tax_rate`.
 
-    A product's name, price and tax rate on the invoice's date stand in for what is left out.
+    A product's name, its price and its tax rate on the invoice's date stand in for what is left out: the price of the
+    party's price list for this line's quantity, else the product's sale price.
     """
 
     quantity: Quantity

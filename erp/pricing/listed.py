@@ -17,7 +17,7 @@ from erp.kernel.quantity import Ratio
 from erp.parties.models import parties
 from erp.pricing.models import price_list_items, price_lists
 
-__all__ = ["ListedPrice", "listed_prices", "price_from", "price_in_unit"]
+__all__ = ["ListedPrice", "by_product", "listed_prices", "price_from", "price_in_unit"]
 
 _PRICE_QUANTUM = Decimal("1E-6")
 
@@ -70,6 +70,13 @@ _LISTED = Statement(
 def listed_prices(party_id: UUID, product_ids: Sequence[UUID], on: date) -> Bound[ListedPrice]:
     """What the party's active price list says of the products on that day, for every quantity; in no order."""
     return _LISTED(party_id=party_id, product_ids=list(product_ids), on=on)
+
+
+def by_product(prices: Iterable[ListedPrice]) -> dict[UUID, list[ListedPrice]]:
+    found: dict[UUID, list[ListedPrice]] = {}
+    for price in prices:
+        found.setdefault(price.product_id, []).append(price)
+    return found
 
 
 def price_from(prices: Iterable[ListedPrice], quantity: Decimal) -> ListedPrice | None:

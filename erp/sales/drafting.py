@@ -15,7 +15,7 @@ from erp.inventory.facts import check_decimals
 from erp.kernel.quantity import NotRepresentable, Ratio, quantity_text, to_base
 from erp.kernel.text import decimal
 from erp.pricing.facts import Conversion, SellingFacts, TaxDefaults
-from erp.pricing.listed import ListedPrice, listed_prices, price_from, price_in_unit
+from erp.pricing.listed import ListedPrice, by_product, listed_prices, price_from, price_in_unit
 from erp.pricing.tax import PricedDocument, PricingLine, Rounding, price_document
 from erp.sales.errors import PriceUnknown
 from erp.sales.rows import LineRow
@@ -51,13 +51,10 @@ def goods_of(
     facts: Sequence[SellingFacts], conversions: Sequence[Conversion], listed: Sequence[ListedPrice] = ()
 ) -> Goods:
     """`listed`: what `price_loads` found."""
-    by_product: dict[UUID, list[ListedPrice]] = {}
-    for price in listed:
-        by_product.setdefault(price.product_id, []).append(price)
     return Goods(
         {row.product_id: row for row in facts},
         {(row.product_id, row.unit_code): Ratio(row.numerator, row.denominator) for row in conversions},
-        by_product,
+        by_product(listed),
     )
 
 

@@ -26,6 +26,16 @@ UNION ALL
 SELECT products.id, units.code, 1::bigint, 1::bigint
 FROM products JOIN units ON units.tenant_id = products.tenant_id AND units.id = products.unit_id
 WHERE products.tenant_id = :tenant::uuid AND products.id = any(:sorted::uuid[]);
+SELECT price_list_items.product_id, price_list_items.min_quantity, price_list_items.unit_price,
+    price_list_items.valid_from, price_list_items.valid_to, price_lists.id, price_lists.code
+FROM parties
+JOIN price_lists ON price_lists.tenant_id = parties.tenant_id AND price_lists.id = parties.price_list_id
+    AND price_lists.active
+JOIN price_list_items ON price_list_items.tenant_id = price_lists.tenant_id
+    AND price_list_items.price_list_id = price_lists.id
+WHERE parties.tenant_id = :tenant::uuid AND parties.id = :party::uuid
+    AND price_list_items.product_id = any(:sorted::uuid[]) AND price_list_items.valid_from <= :today::date
+    AND (price_list_items.valid_to IS NULL OR price_list_items.valid_to >= :today::date);
 \endpipeline
 \startpipeline
 BEGIN;

@@ -12,6 +12,8 @@ from db.errors import Duplicate, UnknownReference
 from db.statement import Bound, Statement
 from erp.catalog.schemas import UpdateProductInput
 from erp.catalog.service import update_product
+from erp.invoicing.schemas import CreateInvoiceInput, InvoiceLineInput, UpdateInvoiceInput
+from erp.invoicing.service import create_invoice, update_draft
 from erp.kernel.errors import Invalid, NotFound
 from erp.kernel.quantity import NotRepresentable, Ratio
 from erp.parties.errors import PriceListInactive
@@ -278,6 +280,15 @@ class TestLines:
         back = DirectCreditLineInput(product_id=shop.lamp, quantity="1")
         data = DirectCreditInput(party_id=shop.customer, lines=[back], reason="broken", date=MARCH)
         assert (await shop.run(create_direct_credit, data)).net == "9.00"
+
+    async def test_an_invoice_without_an_order_is_priced_alike(self, shop: Shop) -> None:
+        await give(shop, (await price_list(shop, priced(shop.lamp, "9"), priced(shop.lamp, "8", from_="10"))).id)
+        lines = [InvoiceLineInput(quantity=quantity, product_id=shop.lamp) for quantity in ("9", "10")]
+        made = await shop.run(create_invoice, CreateInvoiceInput(party_id=shop.customer, lines=lines, date=MARCH))
+        assert [one.unit_price for one in made.lines] == ["9", "8"]
+        again = UpdateInvoiceInput(date=MARCH, lines=[InvoiceLineInput(quantity="12", product_id=shop.lamp)])
+        changed = await shop.run(update_draft, made.id, again)
+        assert [one.unit_price for one in changed.lines] == ["8"]
 
 
 class TestRoundTrips:
