@@ -11,9 +11,9 @@ from erp.jobs.repository import ADVANCE, COMPLETE
 from tenancy.caller import Caller
 from tenancy.database import TenantDatabase
 from tenancy.work import UnitOfWork
+from workers.claim import Claim
 from workers.fence import Fenced as Fenced
 from workers.operation import Operation
-from workers.repository import Claim
 
 T = TypeVar("T")
 

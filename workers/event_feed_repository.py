@@ -14,7 +14,7 @@ from sqlalchemy import text
 from db.statement import Statement
 from erp.projections.definition import Delivered
 from erp.projections.repository import Place, delivered
-from workers.repository import TenantRow
+from workers.claim import TenantRow
 
 
 class FeedRow(NamedTuple):

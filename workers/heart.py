@@ -12,8 +12,9 @@ import psycopg
 from db.errors import DomainError
 from fleet.logging import get_logger
 from tenancy.platform import PlatformDatabase
+from workers.claim import Claim
 from workers.operation import Operation
-from workers.repository import RENEW, Claim
+from workers.repository import RENEW
 
 log = get_logger("workers.heart")
 

@@ -16,8 +16,8 @@ from fleet.redaction import redact_text
 from tenancy.caller import Caller
 from tenancy.database import TenantDatabase
 from tenancy.work import UnitOfWork
+from workers.claim import Claim
 from workers.fence import Fenced
-from workers.repository import Claim
 
 log = get_logger("workers.operation")
 

@@ -34,36 +34,8 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from db.statement import Statement, any_of, rows_of
 from erp.jobs.models import jobs
 from tenancy.api_keys import tenants
-
-
-class Claim(NamedTuple):
-    """A job as its worker holds it. `waited`: seconds from runnable to started."""
-
-    tenant_id: UUID
-    id: UUID
-    queue: str
-    kind: str
-    payload: dict[str, Any]
-    attempts: int
-    max_attempts: int
-    fence: int
-    unique_key: str | None
-    correlation_id: str | None
-    causation_id: UUID | None
-    traceparent: str | None
-    waited: timedelta
-
-
-class TenantRow(NamedTuple):
-    id: UUID
-    slug: str
-    name: str
-    state: str
-    base_currency: str
-    country: str
-    time_zone: str
-    settings: dict[str, Any]
-    database: str
+from workers.claim import Claim, TenantRow
+from workers.quarantine import WORKER_LOST
 
 
 class Ticket(NamedTuple):
@@ -128,7 +100,7 @@ def _claim_of(named: tuple[ColumnElement[bool], ...]) -> ReturningUpdate[Any]:
         .returning(
             jobs.c.tenant_id, jobs.c.id, jobs.c.queue, jobs.c.kind, jobs.c.payload, jobs.c.attempts,
             jobs.c.max_attempts, jobs.c.fence, jobs.c.unique_key, jobs.c.correlation_id, jobs.c.causation_id,
-            jobs.c.traceparent, (NOW - jobs.c.run_at).label("waited"),
+            jobs.c.traceparent, (NOW - jobs.c.run_at).label("waited"), jobs.c.error_code,
             tenants.c.tenant_id.label("of_tenant"), tenants.c.slug, tenants.c.name, tenants.c.state,
             tenants.c.base_currency, tenants.c.country, tenants.c.time_zone, tenants.c.settings,
             tenants.c.database,
@@ -140,9 +112,16 @@ def _claim_of(named: tuple[ColumnElement[bool], ...]) -> ReturningUpdate[Any]:
 #: Kinds this build does not know are left to a newer one.
 CLAIM: Statement[tuple[Claim, TenantRow]] = Statement(_claim_of(_this_job), _claimed)
 #: Several jobs of a tenant without caps, in the order of the primary key: two that want the same wait in no circle.
+#: Those whose worker was lost with them are left: each is claimed alone.
 CLAIM_TOGETHER: Statement[tuple[Claim, TenantRow]] = Statement(
-    _claim_of((_this_job[0], jobs.c.id == any_of("job_ids", Uuid))), _claimed
-)
+    _claim_of(
+        (
+            _this_job[0], jobs.c.id == any_of("job_ids", Uuid),
+            or_(jobs.c.attempts == literal_column("0"), jobs.c.error_code != literal_column(f"'{WORKER_LOST}'")),
+        )
+    ),
+    _claimed,
+)  # fmt: skip
 
 #: One claim of a capped tenant after the other, in a statement of its own: the next one counts what it committed.
 TAKE_TURN = Statement(
@@ -304,7 +283,7 @@ RESCUE: Statement[Rescued] = Statement(
     .where(places(_expired))
     .values(
         **_next_state(_spent), fence=jobs.c.fence + 1, lease_until=null(), enqueued_at=null(), run_at=NOW + _apart,
-        error_code="worker-lost",
+        error_code=WORKER_LOST,
         error_detail=literal("The worker ended or stalled during attempt ") + cast(jobs.c.attempts, Text) + ".",
         version=_one_more,
     )

@@ -32,11 +32,13 @@ from tenancy.database import TenantDatabase
 from tenancy.metering import Metering
 from tenancy.platform import PlatformDatabase
 from workers.caps import RunningCaps
+from workers.claim import Claim, TenantRow
 from workers.context import Fenced, GiveUp, JobContext, Later
 from workers.gathering import Gathering
 from workers.heart import Attempt, Heart
 from workers.kinds import JobKind
 from workers.operation import Cancelled
+from workers.quarantine import PATIENCE, Quarantine
 from workers.repository import (
     CLAIM,
     CLAIM_BELOW_CAP,
@@ -47,8 +49,6 @@ from workers.repository import (
     PUT_BACK,
     STOP,
     TAKE_TURN,
-    Claim,
-    TenantRow,
 )
 from workers.settings import WorkerSettings
 
@@ -106,6 +106,7 @@ class Runner:
         self._kinds = kinds
         self._settings = settings
         self._caps = RunningCaps()
+        self._quarantine = Quarantine()
         self._ends = Gathering(self._finish_together)
 
     async def run(self, tenant_id: UUID, *job_ids: UUID) -> None:
@@ -113,18 +114,31 @@ class Runner:
 
         What is claimed begins at once: nothing is held, or loses an attempt with its worker, that has not begun.
         """
-        if len(job_ids) == 1:
-            await self._run_one(tenant_id, job_ids[0])
-            return
-        claimed = None if self._caps.of_tenant(tenant_id) else await self._claim_together(tenant_id, job_ids)
-        if claimed is None:
-            await side_by_side([self._run_one(tenant_id, job_id) for job_id in job_ids])
-        else:
-            await side_by_side([self._begin(claim, tenant) for claim, tenant in claimed])
+        await self._quarantine.enter(len(job_ids))
+        try:
+            together = await self._claim_together(tenant_id, job_ids)
+        except BaseException:
+            self._quarantine.leave(len(job_ids))
+            raise
+        # What was not claimed with the others wants an attempt by itself, or none.
+        works = [self._begin(*together[one]) if one in together else self._run_one(tenant_id, one) for one in job_ids]
+        await side_by_side([self._counted(work) for work in works])
+
+    async def _counted(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        finally:
+            self._quarantine.leave()
 
     async def _run_one(self, tenant_id: UUID, job_id: UUID) -> None:
         for claim, tenant in await self._claim(tenant_id, job_id):
-            await self._begin(claim, tenant)
+            if not claim.lost:
+                await self._begin(claim, tenant)
+            elif self._quarantine.taken:
+                await self._hand_back(claim, timedelta(seconds=random.uniform(0, PATIENCE)))
+            else:
+                async with self._quarantine.alone():
+                    await self._begin(claim, tenant)
 
     async def _begin(self, claim: Claim, tenant: TenantRow) -> None:
         with (
@@ -156,18 +170,18 @@ class Runner:
             jobs_put_back_total.at(queue).inc()
         return claimed
 
-    async def _claim_together(
-        self, tenant_id: UUID, job_ids: Sequence[UUID]
-    ) -> Sequence[tuple[Claim, TenantRow]] | None:
-        """None when it cannot be done: then one by one, so that a locked row keeps nobody else waiting."""
+    async def _claim_together(self, tenant_id: UUID, job_ids: Sequence[UUID]) -> dict[UUID, tuple[Claim, TenantRow]]:
+        """Nothing when it cannot be done: then one by one, so that a locked row keeps nobody else waiting."""
+        if len(job_ids) == 1 or self._caps.of_tenant(tenant_id):
+            return {}
         lease = timedelta(seconds=self._settings.job_lease)
         try:
             [claimed] = await self._platform.ask(
                 CLAIM_TOGETHER(tenant=tenant_id, job_ids=sorted(job_ids), kinds=list(self._kinds), lease=lease)
             )
         except _OUTAGES:
-            return None
-        return claimed
+            return {}
+        return {claim.id: (claim, tenant) for claim, tenant in claimed}
 
     async def _attempt(self, claim: Claim, row: TenantRow) -> None:
         job_wait_seconds.at(claim.queue).observe(max(0.0, claim.waited.total_seconds()))

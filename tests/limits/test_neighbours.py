@@ -37,17 +37,18 @@ async def statuses_of(client: httpx.AsyncClient, requests: int) -> list[int]:
 
 async def test_ten_times_its_limit_is_429_for_that_tenant_only(services: Services, newcomer: Newcomer) -> None:
     noisy, quiet = await newcomer(), await newcomer()
-    settings = replace(load_settings(settings_environment(services, "noisy")), tenant_per_minute=100)
+    settings = replace(load_settings(settings_environment(services, "noisy")), tenant_per_minute=400)
     gate = build_app(settings)
     async with running(gate), client_of(gate, noisy.key) as loud, client_of(gate, quiet.key) as calm:
-        asked = asyncio.gather(*(statuses_of(loud, 50) for _ in range(20)))
-        taken = await timed(calm, 50)
+        asked = asyncio.gather(*(statuses_of(loud, 200) for _ in range(20)))
+        # Within its part of the limit too, should the limits be counted here alone for a while.
+        taken = await timed(calm, 25)
         statuses = [status for one in await asked for status in one]
         # A machine that stalls for a second sheds what waits, at most once for each who asks.
         assert set(statuses) - {503} == {200, 429}
         assert statuses.count(503) <= 20
         # A window that moves on while they ask lets in what left it.
-        assert statuses.count(200) <= 150
+        assert statuses.count(200) <= 600
         assert statistics.median(taken) < 1.0
         refused = (await loud.get("/v1/parties")).json()
         assert (refused["code"], refused["limit_name"]) == ("rate-limited", "tenant")

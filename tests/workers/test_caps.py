@@ -20,11 +20,12 @@ from tests.services import Services
 from tests.workers.conftest import Enqueue, Newcomer, Processes, Tables, signal_group
 from workers.broker import JobBroker
 from workers.caps import RunningCaps
+from workers.claim import Claim, TenantRow
 from workers.context import JobContext
 from workers.dispatch import Dispatcher
 from workers.heart import Heart
 from workers.kinds import JobKind, by_name
-from workers.repository import CLAIM, CLAIM_BELOW_CAP, Claim, TenantRow
+from workers.repository import CLAIM, CLAIM_BELOW_CAP
 from workers.runner import Runner
 from workers.settings import WorkerSettings
 

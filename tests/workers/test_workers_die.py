@@ -88,6 +88,8 @@ async def test_a_job_that_kills_its_worker_stops_after_three_attempts(
     assert (row["attempts"], row["error_code"]) == (3, "worker-lost")
     assert [run["attempt"] for run in tables.effects(poison, "started")] == [1, 2, 3]
     assert all(len(tables.effects(job)) == 1 for job in others)
+    # Who was with it the first time is not with it again.
+    assert max(tables.job(job)["attempts"] for job in others) <= 2
 
 
 async def _keep_a_worker_running(processes: Processes) -> None:
