@@ -8,7 +8,7 @@ from erp.accounting.facts import ALL_ROLES, check_accounts, named_accounts
 from erp.accounting.posting import ledger_loads, open_ledger
 from erp.invoicing.document import draft_rows, invoice_view
 from erp.invoicing.lines import account_names, customer, new_lines, price_loads, product_ids
-from erp.invoicing.new import NewInvoice, NewInvoiceLine
+from erp.invoicing.new import NewInvoice
 from erp.invoicing.posted import draft_of, save_posted
 from erp.invoicing.repository import DROP_LINES, LINES, LOCK_INVOICE, SET_CANCELLED, SET_DRAFT
 from erp.invoicing.saving import add_document, add_lines, tell
@@ -16,7 +16,8 @@ from erp.invoicing.schemas import CancelInvoiceInput, CreateInvoiceInput, Invoic
 from erp.kernel.errors import InvalidState
 from erp.numbering.service import take
 from erp.parties.facts import PartyFacts, party_facts
-from erp.pricing.facts import selling_facts, tax_defaults
+from erp.pricing.facts import SellingFacts, selling_facts, tax_defaults
+from erp.pricing.listed import ListedPrice
 from tenancy.work import UnitOfWork
 
 #: A line is revenue, or goes to an account that has no role.
@@ -42,12 +43,12 @@ async def create_invoice(work: UnitOfWork, data: CreateInvoiceInput) -> InvoiceV
         # No period is locked: a draft must not stand in the way of closing one.
         parties, products, accounts, *listed = await work.load(party, sold, named, *prices)
         check_accounts(accounts, names, kept=NOT_FOR_LINES)
-        return save_draft(work, _new_invoice(work, data, on, parties, new_lines(data.lines, products, *listed)))
+        return save_draft(work, _new_invoice(work, data, on, parties, products, *listed))
     periods, roles, parties, products, accounts, *listed = await work.load(
         *ledger_loads(on), party, sold, named, *prices
     )
     check_accounts(accounts, names, kept=NOT_FOR_LINES)
-    new = _new_invoice(work, data, on, parties, new_lines(data.lines, products, *listed))
+    new = _new_invoice(work, data, on, parties, products, *listed)
     ledger = open_ledger(periods, roles, on, strict_date=data.strict_date)
     [number] = await take(work, ledger.date, new.kind)
     return save_posted(work, ledger, new, number)
@@ -58,13 +59,14 @@ def _new_invoice(
     data: CreateInvoiceInput,
     on: date,
     parties: Sequence[PartyFacts],
-    lines: Sequence[NewInvoiceLine],
+    products: Sequence[SellingFacts],
+    listed: Sequence[ListedPrice] = (),
 ) -> NewInvoice:
     party = customer(parties, data.party_id)
     defaults = tax_defaults(work.tenant.settings)
     included = data.prices_include_tax
     return NewInvoice(
-        party_id=party.id, date=on, lines=lines, kind=data.kind,
+        party_id=party.id, date=on, lines=new_lines(data.lines, products, listed), kind=data.kind,
         prices_include_tax=defaults.prices_include_tax if included is None else included,
         tax_rounding=data.tax_rounding or defaults.rounding, payment_terms_days=party.payment_terms_days,
         due_date=data.due_date, external_id=data.external_id, text=data.text,
