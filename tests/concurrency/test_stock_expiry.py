@@ -52,7 +52,7 @@ async def test_a_delivery_that_came_first_keeps_its_goods(services: Services) ->
 
 
 async def test_an_expiry_that_came_first_gives_the_goods_to_one_of_those_behind_it(services: Services) -> None:
-    """To which of them is PostgreSQL's choice: who waits behind a row that was changed queues anew for the new one."""
+    """To which of them is PostgreSQL's choice: who waits behind a row that was changed queues anew."""
     async with rush_on(services, "nothing", clients=5) as rush:
         shop = rush.shop
         await shop.receive(shop.lamp, "5")
