@@ -5,7 +5,7 @@ Whatever kills its process takes nobody along from its second attempt on, and th
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 #: The `error_code` of a job whose last attempt ended with its worker.
@@ -49,8 +49,9 @@ class Quarantine:
         timer: asyncio.TimerHandle | None = None
         try:
             if self._inside > 1:
-                await asyncio.wait({waiting := asyncio.create_task(self._alone.wait())}, timeout=self._patience)
-                waiting.cancel()
+                with suppress(TimeoutError):  # what takes longer goes on beside it
+                    async with asyncio.timeout(self._patience):
+                        await self._alone.wait()
             timer = asyncio.get_running_loop().call_later(self._patience, self._end, me)
             yield
         finally:

@@ -112,7 +112,8 @@ class Runner:
     async def run(self, tenant_id: UUID, *job_ids: UUID) -> None:
         """One attempt of each that wants one now, side by side. Never raises because a job failed.
 
-        What is claimed begins at once: nothing is held, or loses an attempt with its worker, that has not begun.
+        What is claimed begins at once: nothing is held, or loses an attempt with its worker, that has not begun. Only
+        what was lost with a worker waits first, a little, for the others to end.
         """
         await self._quarantine.enter(len(job_ids))
         try:
@@ -121,7 +122,9 @@ class Runner:
             self._quarantine.leave(len(job_ids))
             raise
         # What was not claimed with the others wants an attempt by itself, or none.
-        works = [self._begin(*together[one]) if one in together else self._run_one(tenant_id, one) for one in job_ids]
+        works = [
+            self._begin(*together.pop(one)) if one in together else self._run_one(tenant_id, one) for one in job_ids
+        ]
         await side_by_side([self._counted(work) for work in works])
 
     async def _counted(self, work: Coroutine[Any, Any, None]) -> None:

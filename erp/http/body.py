@@ -134,7 +134,7 @@ def _choices(root: inspect.Type, steps: list[str]) -> list[Any]:
         bare = node.type if isinstance(node, inspect.Metadata) else node
         if isinstance(bare, inspect.LiteralType):
             found.update(bare.values)
-    return sorted(found)
+    return sorted(found, key=str)
 
 
 def _description(root: inspect.Type, steps: list[str]) -> str | None:

@@ -30,4 +30,4 @@ parties = Table(
 )  # fmt: skip
 
 #: What a party has to know of a price list; the list itself is made by pricing, which stands above.
-listed = table("price_lists", column("tenant_id", Uuid), column("id", Uuid), column("active", Boolean))
+known_price_lists = table("price_lists", column("tenant_id", Uuid), column("id", Uuid), column("active", Boolean))

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, insert, select, update
 
 from db.statement import TENANT, Statement
-from erp.parties.models import listed, parties
+from erp.parties.models import known_price_lists, parties
 from tenancy.concurrency import over_version
 
 
@@ -45,7 +45,9 @@ READ_PARTY: Statement[PartyRow] = Statement(
 )
 #: (active) of a price list; no row when the tenant has none with this id.
 PRICE_LIST_STATE: Statement[tuple[bool]] = Statement(
-    select(listed.c.active).where(listed.c.tenant_id == TENANT, listed.c.id == bindparam("price_list_id")),
+    select(known_price_lists.c.active).where(
+        known_price_lists.c.tenant_id == TENANT, known_price_lists.c.id == bindparam("price_list_id")
+    ),
     lambda active: (active,),
 )
 ADD_PARTY: Statement[tuple[()]] = Statement(
