@@ -16,7 +16,7 @@ from deploy.local.layout import state_layout
 from deploy.local.options import read_options
 from deploy.local.plan import Member, Plan, make_plan
 from deploy.local.ports import check_free
-from deploy.local.processes import Program, Running, await_ready, become_subreaper, tail
+from deploy.local.processes import Program, Running, await_ready, become_subreaper, run_in_batches, tail
 from deploy.local.progress import Journal
 from deploy.local.status import supervision
 
@@ -49,6 +49,7 @@ class Supervisor:
     def run(self) -> None:
         """Until a signal arrives. Raises LocalFleetError when the fleet could not be started."""
         become_subreaper()
+        run_in_batches()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._requested)
         self._bell.listen()

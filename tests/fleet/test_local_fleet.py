@@ -4,11 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
 from deploy.local.binaries import which
+from deploy.local.descendants import children_of
 from tests.fleet.local_fleet import REPOSITORY, LocalFleet, eventually
 
 pytestmark = [
@@ -26,6 +28,17 @@ def test_everything_is_started_and_ready(fleet: LocalFleet) -> None:
         ],
         "ready",
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a scheduling policy of Linux")
+def test_no_process_interrupts_another_on_waking_up(fleet: LocalFleet) -> None:
+    leaders = fleet.pids()
+    policies = {name: os.sched_getscheduler(pid) for name, pid in leaders.items()}
+    for backend in children_of(leaders["primary"]):
+        with suppress(ProcessLookupError):  # one that ended meanwhile
+            policies[f"backend {backend}"] = os.sched_getscheduler(backend)
+    assert len(policies) > len(leaders)
+    assert set(policies.values()) == {os.SCHED_BATCH}, policies
 
 
 def test_second_up_changes_nothing(fleet: LocalFleet) -> None:
