@@ -2,8 +2,12 @@
 
 from typing import Final
 
+from sqlalchemy import column, exists, or_, select, table
+from sqlalchemy.dialects.postgresql import JSONB
+
 from db.constraints import on_violation
 from db.errors import DomainError
+from db.statement import TENANT, Statement
 
 #: Counted in the transaction that creates, so exact among rivals.
 COUNTED: Final = ("products", "parties", "documents", "api_keys")
@@ -12,6 +16,20 @@ METERED: Final = ("requests_per_month", "job_seconds_per_month", "rows", "storag
 QUOTAS: Final = COUNTED + METERED
 #: More than any tenant can use; what a 64-bit sum bears.
 MOST: Final = 10**15
+
+_plans = table("plan_quotas", column("quotas", JSONB))
+_tenants = table("tenant_quotas", column("tenant_id"), column("quotas", JSONB))
+#: Whether creating a document may take the lock of its quota: one row. Whoever then takes numbers, takes them first.
+DOCUMENTS_ARE_COUNTED: Final = Statement(
+    select(
+        or_(
+            exists().select_from(_plans).where(_plans.c.quotas.has_key("documents")),
+            exists()
+            .select_from(_tenants)
+            .where(_tenants.c.tenant_id == TENANT, _tenants.c.quotas.has_key("documents")),
+        )
+    )
+)
 
 
 class QuotaExceeded(DomainError):

@@ -47,6 +47,7 @@ class Stock:
         self._levels = {(row.product_id, row.location_id): Level(row, row.on_hand, row.reserved) for row in levels}
         self._costs = {row.product_id: Cost(row, Holding(row.quantity, row.value), row.last_cost) for row in costs}
         self._effects: list[Effect] | None = None
+        self._settled = False
         #: For a late document: the period its correction is posted in, and that correction once it is decided.
         self.periods: Sequence[PeriodRow] = ()
         self.correction: Correction | None = None
@@ -191,6 +192,28 @@ class Stock:
 
         `date` is the ledger's. Without any value there is no entry and `entry_id` is not used.
         """
+        self.settle(work, date)
+        if not self.moves:
+            return
+        work.save(
+            ADD_MOVES(
+                date=date, kind=kind, source_type=source_type, source_id=source_id, entry_id=entry_id,
+                ids=[move.id for move in self.moves],
+                products=[move.product_id for move in self.moves],
+                locations=[move.location_id for move in self.moves],
+                quantities=[move.quantity for move in self.moves],
+                amounts=[move.value for move in self.moves],
+                costs=[move.unit_cost for move in self.moves],
+                source_lines=[move.line_id for move in self.moves],
+                line_nos=self._line_numbers(first_line),
+            ),
+        )  # fmt: skip
+
+    def settle(self, work: UnitOfWork, date: date) -> None:
+        """Queue what the moves make of levels and costs, once: it bears no number. `date` is the ledger's."""
+        if self._settled:
+            return
+        self._settled = True
         self.save_levels(work)
         if not self.moves:
             return
@@ -204,19 +227,8 @@ class Stock:
                 quantities=[cost.now.quantity - cost.row.quantity for cost in costs],
                 amounts=[cost.now.value - cost.row.value for cost in costs],
                 lasts=[cost.last for cost in costs],
-            ),
-            ADD_MOVES(
-                date=date, kind=kind, source_type=source_type, source_id=source_id, entry_id=entry_id,
-                ids=[move.id for move in self.moves],
-                products=[move.product_id for move in self.moves],
-                locations=[move.location_id for move in self.moves],
-                quantities=[move.quantity for move in self.moves],
-                amounts=[move.value for move in self.moves],
-                costs=[move.unit_cost for move in self.moves],
-                source_lines=[move.line_id for move in self.moves],
-                line_nos=self._line_numbers(first_line),
-            ),
-        )  # fmt: skip
+            )
+        )
 
     def level_facts(self) -> list[dict[str, Any]]:
         """What became of each level, for the one event of the command: levels are rebuilt from it (`eventstore`)."""
@@ -244,6 +256,8 @@ class Stock:
     # -- inside ----------------------------------------------------------------------------
 
     def _level(self, product_id: UUID, location_id: UUID) -> Level:
+        """The level, to change it."""
+        self._refuse_once_settled()
         try:
             return self._levels[product_id, location_id]
         except KeyError:
@@ -261,7 +275,12 @@ class Stock:
         if cost.now.quantity:
             cost.last = per_unit(cost.now.value, cost.now.quantity)
 
+    def _refuse_once_settled(self) -> None:
+        if self._settled:
+            raise RuntimeError("what the moves make of levels and costs is queued already: make all of them before")
+
     def _moved(self, line_id: UUID | None, level: Level, cost: Cost, quantity: Decimal, value: Decimal) -> Move:
+        self._refuse_once_settled()
         cost.now.add(quantity, value)
         if cost.then is not None:
             cost.then.add(quantity, value)

@@ -26,10 +26,17 @@ def add_posted(
 ) -> tuple[InvoiceRow, Sequence[LineRow]]:
     """The same for a caller that shows a document of its own."""
     draft, lines = draft_rows(work, new)
+    return add_drafted(work, ledger, draft, lines, number), lines
+
+
+def add_drafted(
+    work: UnitOfWork, ledger: Ledger, draft: InvoiceRow, lines: Sequence[LineRow], number: str
+) -> InvoiceRow:
+    """The same for rows made by `draft_rows`, before the number was taken."""
     row, _ = book(work, ledger, draft, lines, number)
     add_document(work, row, lines)
     tell(work, row, "posted")
-    return row, lines
+    return row
 
 
 async def post_invoice(work: UnitOfWork, invoice_id: UUID, data: PostInvoiceInput | None = None) -> InvoiceView:

@@ -12,7 +12,7 @@ from erp.accounting.posting import Ledger, ledger_loads, open_ledger
 from erp.inventory.backdating import check_may_record_history
 from erp.inventory.facts import chosen_location, location_facts, movement_date
 from erp.inventory.stock import Demand, Move, Stock, numbered, past_loads, stock_loads, stock_on
-from erp.invoicing.service import InvoiceRow, NewInvoice, add_posted
+from erp.invoicing.service import InvoiceRow, NewInvoice, add_drafted, draft_rows
 from erp.kernel.money import money_text
 from erp.numbering.service import reference
 from erp.parties.facts import PartyFacts, customer_of, party_facts
@@ -28,6 +28,7 @@ from erp.sales.rows import DeliveryRow, LineRow, OrderRow
 from erp.sales.saving import add_order, tell_order
 from erp.sales.schemas import DirectSaleInput
 from tenancy.locks import stock_operation
+from tenancy.quotas import DOCUMENTS_ARE_COUNTED
 from tenancy.work import UnitOfWork
 
 _ZERO = Decimal(0)
@@ -50,7 +51,9 @@ async def create_direct_sale(work: UnitOfWork, data: DirectSaleInput) -> DirectS
     await credit_operation(work, party.id, limited=limited)
     await stock_operation(work, pairs)
     owed, stocked = credit_loads(party.id, limited=limited), past_loads(work, pairs, on, history=data.history)
-    periods, roles, *loaded = await work.load(*ledger_loads(on), *owed, *stock_loads(pairs), *stocked)
+    [(counted,)], periods, roles, *loaded = await work.load(
+        DOCUMENTS_ARE_COUNTED(), *ledger_loads(on), *owed, *stock_loads(pairs), *stocked
+    )
     credit, (levels, costs, *past) = loaded[: len(owed)], loaded[len(owed) :]
     ledger = open_ledger(periods, roles, on, strict_date=data.strict_date)
     stock = await stock_on(work, ledger, pairs, levels, costs, past, history=data.history)
@@ -58,13 +61,19 @@ async def create_direct_sale(work: UnitOfWork, data: DirectSaleInput) -> DirectS
     beyond = check_credit(work, draft.gross, credit, data.credit_override)
     # The moves come before the numbers: what they change of later costs takes a number too.
     moves = issue(stock, drops, draft.location_id)
-
-    numbers = await numbered(work, ledger, stock, *(["delivery", "invoice"] if drops else ["invoice"]))
     order = draft._replace(state="delivered", confirmed_at=work.now)
     sold = delivered(services_rendered(lines), drops)
-    add_order(work, order, sold)
+    billed = draft_rows(work, _invoice(order, sold, data))
+
+    # Others wait for the numbers from here to the commit, so whatever does not bear one is written with taking them;
+    # but not where the order would take its quota's lock before the numbers while others take it behind them.
+    if not counted:
+        add_order(work, order, sold)
+    numbers = await numbered(work, ledger, stock, *(["delivery", "invoice"] if drops else ["invoice"]))
+    if counted:
+        add_order(work, order, sold)
     delivery = _deliver(work, ledger, stock, order, drops, moves, numbers[0]) if drops else None
-    invoice, _ = add_posted(work, ledger, _invoice(order, sold, data), numbers[-1])
+    invoice = add_drafted(work, ledger, *billed, numbers[-1])
     told = {"invoice": invoice.number, "invoice_id": str(invoice.id), **beyond}
     if delivery is not None:
         told |= {"delivery": delivery.number, "delivery_id": str(delivery.id)}

@@ -24,7 +24,7 @@ from erp.inventory.stock import (
     stock_on,
     value_at,
 )
-from erp.invoicing.service import InvoiceRow, NewInvoice, NewInvoiceLine, add_posted
+from erp.invoicing.service import InvoiceRow, NewInvoice, NewInvoiceLine, add_drafted, draft_rows
 from erp.kernel.money import money_text
 from erp.kernel.text import Date, decimal
 from erp.parties.facts import PartyFacts, customer_of, party_facts
@@ -76,8 +76,10 @@ async def create_direct_credit(work: UnitOfWork, data: DirectCreditInput) -> Dir
         _receive(stock, line_no, line, cost, draft.location_id) for line_no, (line, cost) in enumerate(back, start=1)
     ]
 
+    credited = draft_rows(work, _credit_note(draft, data, on=ledger.document_date))
+
     numbers = await numbered(work, ledger, stock, *(["credit_note", "return"] if came else ["credit_note"]))
-    credit, _ = add_posted(work, ledger, _credit_note(draft, data, on=ledger.document_date), numbers[0])
+    credit = add_drafted(work, ledger, *credited, numbers[0])
     receipt = None
     if came:
         row = _receipt(work, draft, data, ledger, credit.id, numbers[1], came)

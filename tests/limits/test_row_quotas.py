@@ -6,7 +6,10 @@ from typing import Any
 
 import httpx
 import psycopg
+import pytest
 
+from db.statement import Bound
+from erp.sales import direct
 from tests.api.whole.conftest import Newcomer, Tenant
 from tests.limits.conftest import set_quotas
 from tests.services import Services
@@ -138,3 +141,42 @@ async def test_documents_are_counted_only_under_a_quota_and_exactly(
     assert (await order(tenant, party, product)).status_code == 201
     await set_quotas(operator, tenant, documents=5)
     assert (await order(tenant, party, product)).status_code == 409, "what came without a quota counts as well"
+
+
+async def a_sale_that_waits_for_its_number_holds_the_quota(
+    operator: httpx.AsyncClient, tenant: Tenant, services: Services
+) -> bool:
+    party = (await tenant.make("parties", code="C", name="Customer", is_customer=True))["id"]
+    product = (await tenant.make("products", code="P", name="Advice", kind="service"))["id"]
+    sale = {"party_id": party, "lines": [{"product_id": product, "quantity": "1", "unit_price": "5.00"}]}
+    await set_quotas(operator, tenant, documents=50)
+    await tenant.post("/v1/direct-sales", sale, 201)
+    with psycopg.connect(services.superuser_url) as rival:
+        taken = "SELECT FROM number_series WHERE tenant_id = %s AND series = 'invoice' FOR UPDATE"
+        assert rival.execute(taken, (tenant.id,)).rowcount == 1
+        waiting = asyncio.create_task(tenant.post("/v1/direct-sales", sale, 201))
+        behind = "SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+        async with asyncio.timeout(10):
+            while not rival.execute(behind).rowcount:
+                await asyncio.sleep(0.01)
+        lock = "SELECT pg_try_advisory_xact_lock(hashtextextended('documents' || %s::uuid, 0))"
+        [(free,)] = rival.execute(lock, (tenant.id,)).fetchall()
+    await waiting
+    return not free
+
+
+async def test_a_direct_sale_that_waits_for_its_number_does_not_hold_the_quota(
+    operator: httpx.AsyncClient, newcomer: Newcomer, services: Services
+) -> None:
+    """Others take the lock of the quota behind their numbers: held the other way round the two would deadlock."""
+    tenant = await newcomer()
+    assert not await a_sale_that_waits_for_its_number_holds_the_quota(operator, tenant, services)
+
+
+async def test_written_before_its_number_its_order_would_hold_it(
+    operator: httpx.AsyncClient, newcomer: Newcomer, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted bug of the test above."""
+    monkeypatch.setattr(direct, "DOCUMENTS_ARE_COUNTED", lambda: Bound("SELECT false", {}))
+    tenant = await newcomer()
+    assert await a_sale_that_waits_for_its_number_holds_the_quota(operator, tenant, services)

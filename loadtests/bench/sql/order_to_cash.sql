@@ -287,6 +287,20 @@ FROM (
             FROM unnest(:sorted::uuid[], :locations::uuid[]) AS asked (products, locations))
     GROUP BY stock_moves.product_id, stock_moves.location_id, stock_moves.date) AS daily
 GROUP BY daily.product_id, daily.location_id HAVING max(daily.since) > 0;
+-- A request sends these two with the number; what is read by \gset cannot be part of a pipeline.
+UPDATE stock_levels
+SET on_hand = stock_levels.on_hand + moved.on_hands, reserved = stock_levels.reserved + moved.reserveds,
+    version = stock_levels.version + 1
+FROM unnest(:sorted::uuid[], :locations::uuid[], :sorted_issued::numeric[], :sorted_issued::numeric[])
+    AS moved (products, locations, on_hands, reserveds)
+WHERE stock_levels.tenant_id = :tenant::uuid AND stock_levels.product_id = moved.products
+    AND stock_levels.location_id = moved.locations;
+UPDATE product_costs
+SET quantity = product_costs.quantity + moved.quantities, value = product_costs.value + moved.amounts,
+    last_cost = moved.lasts, version = product_costs.version + 1
+FROM unnest(:sorted::uuid[], :sorted_issued::numeric[], :sorted_values::numeric[], :sorted_costs::numeric[])
+    AS moved (products, quantities, amounts, lasts)
+WHERE product_costs.tenant_id = :tenant::uuid AND product_costs.product_id = moved.products;
 \endpipeline
 INSERT INTO number_series (tenant_id, series, year, prefix, last_number)
 SELECT :tenant::uuid, new.series, :year::integer, new.prefixes, new.counts
@@ -311,19 +325,6 @@ FROM unnest(
     ARRAY[1, 2, 3, 4], ARRAY[:inventory, :inventory, :inventory, :cogs], :cost_amounts::numeric[],
     ARRAY[NULL, NULL, NULL, NULL]::uuid[], :products::uuid[] || NULL::uuid, ARRAY['', '', '', ''])
     AS new (line_nos, accounts, amounts, parties, products, texts);
-UPDATE stock_levels
-SET on_hand = stock_levels.on_hand + moved.on_hands, reserved = stock_levels.reserved + moved.reserveds,
-    version = stock_levels.version + 1
-FROM unnest(:sorted::uuid[], :locations::uuid[], :sorted_issued::numeric[], :sorted_issued::numeric[])
-    AS moved (products, locations, on_hands, reserveds)
-WHERE stock_levels.tenant_id = :tenant::uuid AND stock_levels.product_id = moved.products
-    AND stock_levels.location_id = moved.locations;
-UPDATE product_costs
-SET quantity = product_costs.quantity + moved.quantities, value = product_costs.value + moved.amounts,
-    last_cost = moved.lasts, version = product_costs.version + 1
-FROM unnest(:sorted::uuid[], :sorted_issued::numeric[], :sorted_values::numeric[], :sorted_costs::numeric[])
-    AS moved (products, quantities, amounts, lasts)
-WHERE product_costs.tenant_id = :tenant::uuid AND product_costs.product_id = moved.products;
 INSERT INTO stock_moves (
     tenant_id, date, kind, source_type, source_id, id, product_id, location_id, quantity, value, unit_cost,
     source_line_id, line_no, entry_id)

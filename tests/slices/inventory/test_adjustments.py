@@ -9,6 +9,7 @@ import pytest
 
 from db.errors import Duplicate, UnknownReference
 from erp.accounting.errors import PeriodClosed
+from erp.accounting.posting import ledger_loads, open_ledger
 from erp.accounting.schemas import ClosePeriodInput
 from erp.accounting.service import close_period
 from erp.inventory.errors import CostUnknown, DateInFuture, InsufficientStock, NotStocked
@@ -19,7 +20,9 @@ from erp.inventory.schemas import (
     CreateReservationInput,
 )
 from erp.inventory.service import create_adjustment, create_reservation
+from erp.inventory.stock import Stock, numbered, stock_loads
 from erp.kernel.quantity import NotRepresentable
+from tenancy.work import UnitOfWork
 from tests.slices.inventory.shop import MARCH, Shop
 
 
@@ -139,3 +142,21 @@ async def test_an_adjustment_takes_four_round_trips_however_many_lines(shop: Sho
     _, counted = await shop.counted(create_adjustment, data)
     assert (few.postgres, counted.postgres) == (4, 4)
     assert len(counted.statements) == len(few.statements)
+
+
+async def test_goods_cannot_move_once_the_numbers_are_taken(shop: Shop) -> None:
+    """What the moves make of levels and costs is written before the numbers, for which others wait."""
+    await shop.receive(shop.lamp, "10")
+    pairs = [(shop.lamp, shop.location)]
+
+    async def too_late(work: UnitOfWork) -> None:
+        periods, roles, levels, costs = await work.load(*ledger_loads(MARCH), *stock_loads(pairs))
+        ledger, stock = open_ledger(periods, roles, MARCH), Stock(levels, costs, "GBP")
+        stock.issue(None, shop.lamp, shop.location, Decimal(1))
+        await numbered(work, ledger, stock, "adjustment")
+        stock.issue(None, shop.lamp, shop.location, Decimal(1))
+
+    with pytest.raises(RuntimeError, match="make all of them before"):
+        await shop.run(too_late)
+    assert await shop.level(shop.lamp) == ("10", "0")
+    assert await shop.wrong() == {}
