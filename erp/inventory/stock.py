@@ -156,7 +156,7 @@ async def stock_on(
 async def numbered(work: UnitOfWork, ledger: Ledger, stock: Stock, *series: str) -> list[str]:
     """The document's numbers, taken together with that of the correction it makes, if it makes one.
 
-    Others wait for them until the commit, so what the moves make of levels and costs is written before: make all moves
+    Others wait for them until the commit, so what moves make of levels and costs is written before: make all moves
     first.
     """
     effects = await asyncio.to_thread(stock.effects) if stock.late_moves > _MANY else stock.effects()
