@@ -19,7 +19,7 @@ MOST: Final = 10**15
 
 _plans = table("plan_quotas", column("quotas", JSONB))
 _tenants = table("tenant_quotas", column("tenant_id"), column("quotas", JSONB))
-#: Whether creating a document may take the lock of its quota: one row. Whoever then takes numbers, takes them first.
+#: One boolean: whether creating a document may take the lock of a quota. That lock comes behind the numbers.
 DOCUMENTS_ARE_COUNTED: Final = Statement(
     select(
         or_(

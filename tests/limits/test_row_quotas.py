@@ -143,18 +143,20 @@ async def test_documents_are_counted_only_under_a_quota_and_exactly(
     assert (await order(tenant, party, product)).status_code == 409, "what came without a quota counts as well"
 
 
-async def a_sale_that_waits_for_its_number_holds_the_quota(
-    operator: httpx.AsyncClient, tenant: Tenant, services: Services
+async def holds_the_quota_while_it_waits(
+    operator: httpx.AsyncClient, tenant: Tenant, services: Services, resource: str, series: str
 ) -> bool:
-    party = (await tenant.make("parties", code="C", name="Customer", is_customer=True))["id"]
-    product = (await tenant.make("products", code="P", name="Advice", kind="service"))["id"]
-    sale = {"party_id": party, "lines": [{"product_id": product, "quantity": "1", "unit_price": "5.00"}]}
+    """Whether a document that waits for its number holds the lock of the quota on documents."""
+    party = (await tenant.make("parties", code="C", name="Party", is_customer=True, is_supplier=True))["id"]
+    kind = "service" if resource == "direct-sales" else "stocked"
+    product = (await tenant.make("products", code="P", name="Product", kind=kind))["id"]
+    body = {"party_id": party, "lines": [{"product_id": product, "quantity": "1", "unit_price": "5.00"}]}
     await set_quotas(operator, tenant, documents=50)
-    await tenant.post("/v1/direct-sales", sale, 201)
+    await tenant.post(f"/v1/{resource}", body, 201)
     with psycopg.connect(services.superuser_url) as rival:
-        taken = "SELECT FROM number_series WHERE tenant_id = %s AND series = 'invoice' FOR UPDATE"
-        assert rival.execute(taken, (tenant.id,)).rowcount == 1
-        waiting = asyncio.create_task(tenant.post("/v1/direct-sales", sale, 201))
+        taken = "SELECT FROM number_series WHERE tenant_id = %s AND series = %s FOR UPDATE"
+        assert rival.execute(taken, (tenant.id, series)).rowcount == 1
+        waiting = asyncio.create_task(tenant.post(f"/v1/{resource}", body, 201))
         behind = "SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
         async with asyncio.timeout(10):
             while not rival.execute(behind).rowcount:  # noqa: ASYNC110  # nothing announces it
@@ -165,12 +167,12 @@ async def a_sale_that_waits_for_its_number_holds_the_quota(
     return not free
 
 
-async def test_a_direct_sale_that_waits_for_its_number_does_not_hold_the_quota(
-    operator: httpx.AsyncClient, newcomer: Newcomer, services: Services
+@pytest.mark.parametrize(("resource", "series"), [("direct-sales", "invoice"), ("direct-receipts", "goods_receipt")])
+async def test_a_document_that_waits_for_its_number_does_not_hold_the_quota(
+    operator: httpx.AsyncClient, newcomer: Newcomer, services: Services, resource: str, series: str
 ) -> None:
     """Others take the lock of the quota behind their numbers: held the other way round the two would deadlock."""
-    tenant = await newcomer()
-    assert not await a_sale_that_waits_for_its_number_holds_the_quota(operator, tenant, services)
+    assert not await holds_the_quota_while_it_waits(operator, await newcomer(), services, resource, series)
 
 
 async def test_written_before_its_number_its_order_would_hold_it(
@@ -178,5 +180,4 @@ async def test_written_before_its_number_its_order_would_hold_it(
 ) -> None:
     """The planted bug of the test above."""
     monkeypatch.setattr(direct, "DOCUMENTS_ARE_COUNTED", lambda: Bound("SELECT false", {}))
-    tenant = await newcomer()
-    assert await a_sale_that_waits_for_its_number_holds_the_quota(operator, tenant, services)
+    assert await holds_the_quota_while_it_waits(operator, await newcomer(), services, "direct-sales", "invoice")
