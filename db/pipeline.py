@@ -14,7 +14,7 @@ from psycopg import AsyncConnection, OperationalError, waiting
 from psycopg.abc import PQGen, Transformer
 from psycopg.adapt import PyFormat
 from psycopg.adapt import Transformer as DriverTransformer
-from psycopg.errors import InvalidSqlStatementName, error_from_result
+from psycopg.errors import InvalidSqlStatementName, QueryCanceled, error_from_result
 from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 
@@ -35,6 +35,10 @@ _FAILED = (ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED)
 _QUIET = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK, ExecStatus.EMPTY_QUERY)
 
 
+#: Seconds a request to cancel may take (a frozen server answers when it goes on), for what comes after it, and that
+#: whoever gave up waits for both.
+_CANCELLING, _CANCELLED, _PATIENCE = 120.0, 5.0, 1.0
+
 #: Who prepares statements: nobody; the flush (PgBouncer >= 1.21, or none); the pooler, on each server
 #: connection it opens (see db/registry.py).
 Preparing = Literal["off", "on", "pooler"]
@@ -45,12 +49,14 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
 
     `preparing`: who prepares statements. `durability_in_doubt`: a commit was told that no standby confirmed it.
     `lent_at`, `back_at`: since when it is out of the pool, and at hand for the next caller (monotonic seconds).
+    `ending`: what stops a statement nobody waits for; until that is done the connection is of no use.
     """
 
     durability_in_doubt: bool = False
     lent_at: float = 0.0
     back_at: float = 0.0
     preparing: Preparing = "off"
+    ending: "asyncio.Task[None] | None" = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -59,7 +65,36 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
     async def wait(self, gen: PQGen[R], interval: float = 0.1, timeout: float | None = None) -> R:
         """psycopg's own way to wait, which watches the socket itself: for everything but flushes."""
         self.inbox.close()
-        return await super().wait(gen, interval, timeout)
+        try:
+            return await waiting.wait_async(gen, self.pgconn.socket, interval=interval, timeout=timeout)
+        except asyncio.CancelledError:
+            await self.give_up(gen)
+            raise
+
+    async def give_up(self, answers: PQGen[Any]) -> None:
+        """Have the server stop and read what it still sends: after this the connection is as good as new, or closed.
+
+        Goes on without its caller when that has no patience or is cancelled once more. A request to cancel whose
+        sender leaves before it is served ends PgBouncer below 1.20 for everybody ("bad client state: 0").
+        """
+        if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+            self.ending = asyncio.create_task(self._end(answers))
+            await asyncio.wait({self.ending}, timeout=_PATIENCE)
+
+    async def _end(self, answers: PQGen[Any]) -> None:
+        try:
+            await self.cancel_safe(timeout=_CANCELLING)
+            await waiting.wait_async(answers, self.pgconn.socket, timeout=_CANCELLED)
+            _leave_pipeline_mode(self.pgconn)
+        except QueryCanceled:
+            pass
+        except BaseException:
+            self.inbox.close()
+            self.pgconn.finish()
+
+    @property
+    def is_ending(self) -> bool:
+        return self.ending is not None and not self.ending.done()
 
     async def close(self) -> None:
         self.inbox.close()
@@ -154,9 +189,14 @@ async def _exchange(
             _forget_unprepared(memory, ready)
             raise
         finally:
-            if pgconn.status == ConnStatus.OK and not pgconn.is_busy():
-                pgconn.exit_pipeline_mode()
+            if not connection.is_ending:
+                _leave_pipeline_mode(pgconn)
     return _decoded(memory, statements, ready, results)
+
+
+def _leave_pipeline_mode(pgconn: PGconn) -> None:
+    if pgconn.status == ConnStatus.OK and not pgconn.is_busy():
+        pgconn.exit_pipeline_mode()
 
 
 def _adapted(memory: _Memory, statement: Bound[Any], preparing: Preparing) -> _Ready:
@@ -211,22 +251,13 @@ async def _followed(connection: Connection, steps: PQGen[R]) -> R:
         result: R = end.value
         return result
     except asyncio.CancelledError:
-        await _give_up(connection, steps)
+        inbox.close()
+        await connection.give_up(steps)
         raise
     except BaseException:
         inbox.close()
         raise
     return await connection.wait(steps)
-
-
-async def _give_up(connection: Connection, steps: PQGen[Any]) -> None:
-    try:
-        if connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
-            await connection.cancel_safe(timeout=5.0)
-            await connection.wait(steps, timeout=5.0)
-    except BaseException:
-        connection.inbox.close()
-        connection.pgconn.finish()
 
 
 def _send_and_fetch(pgconn: PGconn, ready: Sequence[_Ready]) -> PQGen[list[PGresult]]:

@@ -3,7 +3,7 @@
 import asyncio
 import select
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -20,6 +20,8 @@ from db.statement import Bound
 #: Seconds a connection stays at hand unused, and seconds after which it goes back to be looked at in any case.
 _AT_HAND = 1.0
 _TURN = 15.0
+#: Seconds a pool that closes waits for statements that were given up to end.
+_LEAVING = 5.0
 #: What PostgreSQL warns when a commit stopped waiting for its standbys: locally done, not yet safe.
 _SYNC_WAIT_CANCELLED = "canceling wait for synchronous replication"
 
@@ -108,6 +110,8 @@ class Pool:
         hand, self._hand = self._hand, []
         for connection in hand:
             await self._pool.putconn(connection)
+        if self._returns:
+            await asyncio.wait(self._returns, timeout=_LEAVING)
         await self._pool.close(timeout=2)
 
     def stats(self) -> dict[str, int]:
@@ -173,14 +177,26 @@ class Pool:
             if now - connection.back_at < _AT_HAND and now - connection.lent_at < _TURN:
                 self._hand.append(connection)
             else:
-                returning = asyncio.create_task(self._pool.putconn(connection))
-                self._returns.add(returning)
-                returning.add_done_callback(self._returns.discard)
+                self._return(self._pool.putconn(connection))
         again = self._hand and not self._pool.closed
         self._tidying = asyncio.get_running_loop().call_later(_AT_HAND, self._tidy) if again else None
 
+    def _return(self, work: Coroutine[Any, Any, None]) -> None:
+        """Without anybody waiting for it, except `close`."""
+        returning = asyncio.create_task(work)
+        self._returns.add(returning)
+        returning.add_done_callback(self._returns.discard)
+
+    async def _when_ended(self, connection: Connection) -> None:
+        if connection.ending is not None:
+            await asyncio.wait({connection.ending})
+        await self.release(connection)
+
     async def release(self, connection: Connection) -> None:
         """Give a connection back, rolled back when a transaction is still open on it."""
+        if connection.is_ending:
+            self._return(self._when_ended(connection))
+            return
         connection.durability_in_doubt = False
         if connection.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
             try:

@@ -14,6 +14,8 @@ from tests.forked import nursery as running_nursery
 from tests.services import Services, running_services
 from workers.statements import texts
 
+#: The servers, once somebody needed them.
+_RUNNING = pytest.StashKey[Services]()
 #: What fails here fails everywhere and again; how fast this machine is at the moment decides nothing.
 settings.register_profile(
     "repeatable", derandomize=True, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
@@ -37,10 +39,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def bare_services() -> Iterator[Services]:
+def bare_services(request: pytest.FixtureRequest) -> Iterator[Services]:
     """PostgreSQL with two standbys, PgBouncer and two Redis servers, without a schema."""
     with running_services() as services:
+        request.config.stash[_RUNNING] = services
         yield services
+
+
+@pytest.fixture(autouse=True)
+def standing(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A server that ends fails the test in which it did, with its last words, and none of those that follow."""
+    yield
+    if _RUNNING in request.config.stash and (fallen := request.config.stash[_RUNNING].processes.raise_fallen()):
+        pytest.fail("\n".join(fallen))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from deploy.local.endpoints import Endpoints, describe
 from deploy.local.pgbouncer import PgBouncer
 from deploy.local.ports import free_port
 from deploy.local.postgres import DISPOSABLE, SUPERUSER, PostgresServer
-from deploy.local.processes import Program, Running, await_ready, start
+from deploy.local.processes import Program, Running, await_ready, start, tail
 from deploy.local.redis import RedisServer
 from deploy.local.roles import DATABASE
 
@@ -40,19 +40,35 @@ class Processes:
 
     def __init__(self) -> None:
         self._running: dict[str, Running] = {}
+        self._ready: dict[str, Callable[[], bool]] = {}
 
-    def launch(self, program: Program) -> Running:
+    def launch(self, program: Program, ready: Callable[[], bool] | None = None) -> Running:
+        """Start it; with `ready`, wait until that holds, now and whenever it is started again."""
         self._running[program.name] = start(program)
+        if ready is not None:
+            self._ready[program.name] = ready
+            await_ready(self._running[program.name], ready, 20.0)
         return self._running[program.name]
 
     def __getitem__(self, name: str) -> Running:
         return self._running[name]
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._running
+
     def restart(self, name: str) -> Running:
         """Stop it if it still runs, and start it with the same command."""
         program = self._running[name].program
         self._running[name].stop()
-        return self.launch(program)
+        return self.launch(program, self._ready.get(name))
+
+    def raise_fallen(self) -> list[str]:
+        """Start again what has ended by itself; its name, how it ended and the end of its log."""
+        fallen = [one for one in self._running.values() if not one.alive]
+        told = [f"{one.program.name} ended with {one.process.returncode}:\n{tail(one.program.log)}" for one in fallen]
+        for one in fallen:
+            self.restart(one.program.name)
+        return told
 
     def stop_all(self) -> None:
         """End everything at once; the data is thrown away, so nobody waits for a checkpoint."""
@@ -142,7 +158,7 @@ def _start(root: Path, replicas: int, processes: Processes) -> Services:
     cluster.bring_up(processes.launch)
     pooler = _pooler(root, account, cluster)
     if pooler is not None:
-        await_ready(processes.launch(pooler.program()), pooler.accepts, 20.0)
+        processes.launch(pooler.program(), pooler.accepts)
     for server in (core, cache):
         await_ready(processes[server.name], server.accepts, 20.0)
     found = describe(cluster, pooler, core, cache)

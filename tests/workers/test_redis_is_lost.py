@@ -84,8 +84,10 @@ async def test_jobs_go_on_after_the_pooler_came_back(
     await tables.until("SELECT count(*) = 1 FROM test_effects WHERE job_id = %(id)s", id=running)
     jobs = [running, *[await enqueue(caller, "probe.quick") for _ in range(10)]]
     services.processes["pgbouncer"].kill()
-    await _failed_passes(processes)
-    services.processes.restart("pgbouncer")
+    try:
+        await _failed_passes(processes)
+    finally:
+        services.processes.restart("pgbouncer")
     await tables.until(ALL_DONE, n=11, seconds=40)
     assert coordinator.alive
     assert worker.alive
