@@ -28,6 +28,8 @@ KEEP_ALIVE_SECONDS = 75
 #: What the caller's own environment decides, whatever the fleet would say.
 _CHOSEN = frozenset({"ERP_LOG_LEVEL", "ERP_PAYMENTS_URL"})
 GRACE_SECONDS = 20
+#: Requests come before jobs where they share processors: how far workers and coordinators stand back (`nice`).
+STANDS_BACK = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +113,14 @@ class Plan:
             *("-m", "dramatiq", "workers.main", "--queues", queue, "--processes", "1", "--skip-logging"),
             *("--threads", str(THREADS), "--worker-shutdown-timeout", str(GRACE_SECONDS * 1_000)),
         )
-        return Member(self._python(name, "worker", command, port), lambda: answers(port), port)
+        program = replace(self._python(name, "worker", command, port), niceness=STANDS_BACK)
+        return Member(program, lambda: answers(port), port)
 
     def _coordinator(self, name: str) -> Member:
         port = self.options.ports[name]
-        program = self._python(name, "coordinator", ("-m", "workers.coordinator"), port)
+        program = replace(
+            self._python(name, "coordinator", ("-m", "workers.coordinator"), port), niceness=STANDS_BACK
+        )
         return Member(program, lambda: answers(port), port)
 
     def _payments(self) -> Member:

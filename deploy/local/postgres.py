@@ -46,8 +46,9 @@ SETTINGS = {
     "timezone": "'UTC'",
     "jit": "off",
     "random_page_cost": "1.1",
-    # A new database has no statistics: what is planned then walks indexes from end to end until the first ANALYZE.
-    "autovacuum_naptime": "'10s'",
+    # A new database has no statistics: what is planned then walks indexes from end to end until the first ANALYZE,
+    # checks of foreign keys most of all.
+    "autovacuum_naptime": "'2s'",
     # Each ANALYZE has every connection plan its statements anew, and young tables grow by a tenth all the time.
     "autovacuum_analyze_scale_factor": "0.5",
     "checkpoint_timeout": "'15min'",

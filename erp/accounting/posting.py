@@ -49,6 +49,8 @@ __all__ = [
     "open_period_on",
     "rounded",
     "save_entry",
+    "save_heading",
+    "save_lines",
     "shown_ledger_loads",
 ]
 
@@ -146,7 +148,19 @@ def save_entry(
     reverses_id: UUID | None = None,
     external_id: str | None = None,
 ) -> None:
-    """Queue one balanced entry: posting `i` becomes line `i + 1`. Two statements, however many lines.
+    """Queue one balanced entry: its lines and its heading. Raises what `save_lines` raises."""
+    save_lines(work, ledger, entry_id, postings)
+    save_heading(
+        work, ledger, entry_id=entry_id, number=number, journal=journal, line_count=len(postings),
+        source_type=source_type, source_id=source_id, text=text, reverses_id=reverses_id, external_id=external_id,
+    )  # fmt: skip
+
+
+def save_lines(work: UnitOfWork, ledger: Ledger, entry_id: UUID, postings: Sequence[Posting]) -> None:
+    """Queue the lines: posting `i` becomes line `i + 1`. One statement, however many lines.
+
+    They bear no number: where others wait for it, queue them before it is taken. The database looks for their heading
+    when the transaction commits.
 
     Raises EntryTooShort and EntryUnbalanced (the database checks both again at COMMIT), and ValueError for an amount
     with more decimals than the currency has.
@@ -155,14 +169,8 @@ def save_entry(
     amounts = [posting.amount for posting in postings]
     currency = work.tenant.base_currency
     if any(round_money(amount, currency) != amount for amount in amounts):
-        raise ValueError(f"{number}: amounts are rounded to {currency} before they are posted")
+        raise ValueError(f"entry {entry_id}: amounts are rounded to {currency} before they are posted")
     work.save(
-        ADD_ENTRY(
-            id=entry_id, number=number, journal=journal, period_id=ledger.period_id, date=ledger.date,
-            document_date=ledger.document_date, source_type=source_type, source_id=source_id, text=text,
-            line_count=len(postings), reverses_id=reverses_id, external_id=external_id,
-            created_by=work.caller.principal_id, created_at=work.now,
-        ),
         ADD_LINES(
             entry_id=entry_id, date=ledger.date, currency=currency,
             line_nos=list(range(1, len(postings) + 1)),
@@ -171,7 +179,32 @@ def save_entry(
             parties=[posting.party_id for posting in postings],
             products=[posting.product_id for posting in postings],
             texts=[posting.text for posting in postings],
-        ),
+        )
+    )  # fmt: skip
+
+
+def save_heading(
+    work: UnitOfWork,
+    ledger: Ledger,
+    *,
+    entry_id: UUID,
+    number: str,
+    journal: Journal,
+    line_count: int,
+    source_type: str,
+    source_id: UUID,
+    text: str = "",
+    reverses_id: UUID | None = None,
+    external_id: str | None = None,
+) -> None:
+    """Queue what makes lines queued by `save_lines` an entry."""
+    work.save(
+        ADD_ENTRY(
+            id=entry_id, number=number, journal=journal, period_id=ledger.period_id, date=ledger.date,
+            document_date=ledger.document_date, source_type=source_type, source_id=source_id, text=text,
+            line_count=line_count, reverses_id=reverses_id, external_id=external_id,
+            created_by=work.caller.principal_id, created_at=work.now,
+        )
     )  # fmt: skip
 
 

@@ -36,6 +36,7 @@ from erp.inventory.stock import (
     Move,
     Pair,
     Stock,
+    book_moves,
     ensure_levels,
     numbered,
     past_loads,
@@ -90,15 +91,16 @@ async def create_adjustment(work: UnitOfWork, data: CreateAdjustmentInput) -> Ad
     stock = await stock_on(work, ledger, pairs, levels, costs, past, history=data.history)
     moves = apply_lines(stock, lines)
 
-    [number] = await numbered(work, ledger, stock, "adjustment")
     adjustment_id = new_id()
-    entry_id = post_moves(
-        work, ledger, stock, number=number, kind="adjustment", counter_role="@inventory_adjustment",
-        source_type="stock_adjustment", source_id=adjustment_id, text=data.reason,
+    booking = await book_moves(
+        work, ledger, stock, kind="adjustment", counter_role="@inventory_adjustment", source_type="stock_adjustment",
+        source_id=adjustment_id,
     )  # fmt: skip
+    [number] = await numbered(work, ledger, stock, "adjustment")
+    post_moves(work, ledger, stock, booking, number=number, text=data.reason)
     row = AdjustmentRow(
         id=adjustment_id, number=number, date=on, accounting_date=ledger.date, reason=data.reason, text=data.text,
-        value=sum((move.value for move in moves), Decimal(0)), line_count=len(moves), entry_id=entry_id,
+        value=sum((move.value for move in moves), Decimal(0)), line_count=len(moves), entry_id=booking.entry_id,
         external_id=data.external_id, version=1, created_at=work.now,
     )  # fmt: skip
     rows = [

@@ -7,8 +7,9 @@
     ledger = open_ledger(periods, roles, on)
     stock = await stock_on(work, ledger, pairs, levels, costs, past)
     stock.receive(line.id, product_id, location_id, quantity, value)
+    booking = await book_moves(work, ledger, stock, kind="receipt", counter_role="@grni", ...)
     [number] = await numbered(work, ledger, stock, "goods_receipt")
-    entry_id = post_moves(work, ledger, stock, number=number, kind="receipt", counter_role="@grni", ...)
+    post_moves(work, ledger, stock, booking, number=number, text=text)
 
 Quantities are in the product's base unit (<= 6 decimals), values in the tenant's currency and rounded. Cost is
 the moving average per product over all locations, by day and then in the order of recording: an issue takes its
@@ -22,12 +23,12 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from db.identifiers import new_id
 from db.statement import Bound
-from erp.accounting.posting import Ledger, ledger_loads, open_ledger, save_entry
+from erp.accounting.posting import Ledger, Posting, ledger_loads, open_ledger, save_heading, save_lines
 from erp.inventory.backdating import moved_since, reach_of
 from erp.inventory.corrections import SERIES, Correction, Source, postings_of, save_correction
 from erp.inventory.hindsight import arrivals
@@ -47,6 +48,7 @@ from erp.numbering.service import take, take_dated
 from tenancy.work import UnitOfWork
 
 __all__ = [
+    "Booking",
     "CostRow",
     "Demand",
     "LaterRow",
@@ -57,6 +59,8 @@ __all__ = [
     "Stock",
     "arrival_saves",
     "arrived_later",
+    "book_moves",
+    "book_postings",
     "cost_loads",
     "ensure_levels",
     "in_lock_order",
@@ -64,7 +68,6 @@ __all__ = [
     "numbered",
     "past_loads",
     "post_moves",
-    "save_moves",
     "stock_loads",
     "stock_on",
     "value_at",
@@ -153,20 +156,82 @@ async def stock_on(
     return stock
 
 
+class Booking(NamedTuple):
+    """Moves that are queued with the lines of their entry, before the document has its number.
+
+    `entry_id`: None when nothing has a value.
+    """
+
+    source_type: str
+    source_id: UUID
+    entry_id: UUID | None
+    line_count: int
+
+
+async def book_moves(
+    work: UnitOfWork,
+    ledger: Ledger,
+    stock: Stock,
+    *,
+    kind: MoveKind,
+    counter_role: str,
+    source_type: str,
+    source_id: UUID,
+) -> Booking:
+    """Queue the moves and the lines of their entry against `counter_role`. Make all moves first."""
+    return await book_postings(
+        work, ledger, stock, stock.postings(counter_role), kind=kind, source_type=source_type, source_id=source_id
+    )
+
+
+async def book_postings(
+    work: UnitOfWork,
+    ledger: Ledger,
+    stock: Stock,
+    postings: Sequence[Posting],
+    *,
+    kind: MoveKind,
+    source_type: str,
+    source_id: UUID,
+) -> Booking:
+    """The same for an entry that begins with the moves' lines and has others."""
+    if stock.late_moves > _MANY:
+        await asyncio.to_thread(stock.effects)
+    entry_id = new_id() if postings else None
+    if entry_id is not None:
+        save_lines(work, ledger, entry_id, postings)
+    stock.save(work, kind=kind, source_type=source_type, source_id=source_id, entry_id=entry_id, date=ledger.date)
+    return Booking(source_type, source_id, entry_id, len(postings))
+
+
 async def numbered(work: UnitOfWork, ledger: Ledger, stock: Stock, *series: str) -> list[str]:
     """The document's numbers, taken together with that of the correction it makes, if it makes one.
 
-    Others wait for them until the commit, so what moves make of levels and costs is written before: make all moves
-    first.
+    Others wait for them until the commit, so what bears none is queued before: the moves by `book_moves`.
     """
-    effects = await asyncio.to_thread(stock.effects) if stock.late_moves > _MANY else stock.effects()
     stock.settle(work, ledger.date)
-    if not postings_of(effects):
+    if not postings_of(stock.effects()):
         return await take(work, ledger.date, *series)
     today = replace(open_ledger(stock.periods, (), work.today), roles=ledger.roles)
     *numbers, own = await take_dated(work, *((ledger.date, name) for name in series), (today.date, SERIES))
     stock.correction = Correction(own, today)
     return numbers
+
+
+def post_moves(work: UnitOfWork, ledger: Ledger, stock: Stock, booking: Booking, *, number: str, text: str) -> None:
+    """Queue the heading of the moves' entry, and the correction of later issues with an entry of its own."""
+    source_type, source_id, entry_id, line_count = booking
+    if entry_id is not None:
+        save_heading(
+            work, ledger, entry_id=entry_id, number=number, journal="stock", line_count=line_count,
+            source_type=source_type, source_id=source_id, text=text,
+        )  # fmt: skip
+    if stock.correction is not None:
+        source = Source(source_type, source_id, number, ledger.date)
+        places = {move.product_id: move.location_id for move in stock.moves}
+        save_correction(work, stock.correction, stock.effects(), source, places)
+    elif postings_of(stock.effects()):
+        raise RuntimeError(f"{number} changes costs of later issues: take its numbers by `numbered`")
 
 
 def ensure_levels(work: UnitOfWork, pairs: Iterable[Pair]) -> None:
@@ -183,50 +248,3 @@ def arrival_saves(ordered: Sequence[Pair]) -> tuple[Bound[Any], Bound[Any]]:
         locations=[place for _, place in ordered],
         ids=[new_id() for _ in ordered],
     ), ENSURE_COSTS(products=products_of(ordered))
-
-
-def post_moves(
-    work: UnitOfWork,
-    ledger: Ledger,
-    stock: Stock,
-    *,
-    number: str,
-    kind: MoveKind,
-    counter_role: str,
-    source_type: str,
-    source_id: UUID,
-    text: str,
-) -> UUID | None:
-    """Queue the moves with their entry against `counter_role`; the entry's id, None when nothing has a value."""
-    postings = stock.postings(counter_role)
-    entry_id = new_id() if postings else None
-    if entry_id is not None:
-        save_entry(
-            work, ledger, entry_id=entry_id, number=number, journal="stock", postings=postings,
-            source_type=source_type, source_id=source_id, text=text,
-        )  # fmt: skip
-    save_moves(
-        work, ledger, stock, number=number, kind=kind, source_type=source_type, source_id=source_id, entry_id=entry_id
-    )
-    return entry_id
-
-
-def save_moves(
-    work: UnitOfWork,
-    ledger: Ledger,
-    stock: Stock,
-    *,
-    number: str,
-    kind: MoveKind,
-    source_type: str,
-    source_id: UUID,
-    entry_id: UUID | None,
-) -> None:
-    """Queue the moves behind the document's entry, and the correction of later issues with an entry of its own."""
-    stock.save(work, kind=kind, source_type=source_type, source_id=source_id, entry_id=entry_id, date=ledger.date)
-    if stock.correction is not None:
-        source = Source(source_type, source_id, number, ledger.date)
-        places = {move.product_id: move.location_id for move in stock.moves}
-        save_correction(work, stock.correction, stock.effects(), source, places)
-    elif postings_of(stock.effects()):
-        raise RuntimeError(f"{number} changes costs of later issues: take its numbers by `numbered`")

@@ -19,7 +19,7 @@ from erp.invoicing.document import draft_rows, invoice_view
 from erp.invoicing.errors import NothingToCredit, OverCredit
 from erp.invoicing.new import NewInvoice, NewInvoiceLine
 from erp.invoicing.repository import CREDITED, LINES, LOCK_INVOICE, CreditedRow, InvoiceRow, LineRow
-from erp.invoicing.saving import add_document, book, tell
+from erp.invoicing.saving import add_document, add_lines, book, post, tell
 from erp.invoicing.schemas import CreditInvoiceInput, CreditLineInput, InvoiceView
 from erp.kernel.errors import InvalidState, NotFound, UnknownReference
 from erp.kernel.money import EXACT, round_money
@@ -50,9 +50,11 @@ async def credit_invoice(work: UnitOfWork, invoice_id: UUID, data: CreditInvoice
     draft, credit_rows = draft_rows(work, new)
     for item in items:
         check_settles(item, party_id=invoice.party_id, side="receivable", direction="debit", on=ledger.date)
+    booked = book(work, ledger, draft, credit_rows)
+    add_lines(work, booked.row, credit_rows)
     [number] = await take(work, ledger.date, "credit_note")
-    row, credit_item = book(work, ledger, draft, credit_rows, number)
-    add_document(work, row, credit_rows)
+    row, credit_item = post(work, ledger, booked, number)
+    add_document(work, row)
     settled = _settle(work, items, credit_item, ledger.date) if data.allocate else _ZERO
     tell(work, row, "posted", reason=data.reason)
     return invoice_view(row, credit_rows, row.gross - settled)

@@ -9,7 +9,7 @@ from erp.accounting.posting import ledger_loads, open_ledger
 from erp.invoicing.document import draft_rows, invoice_view
 from erp.invoicing.lines import account_names, customer, new_lines, price_loads, product_ids
 from erp.invoicing.new import NewInvoice
-from erp.invoicing.posted import draft_of, save_posted
+from erp.invoicing.posted import book_document, draft_of, post_document
 from erp.invoicing.repository import DROP_LINES, LINES, LOCK_INVOICE, SET_CANCELLED, SET_DRAFT
 from erp.invoicing.saving import add_document, add_lines, tell
 from erp.invoicing.schemas import CancelInvoiceInput, CreateInvoiceInput, InvoiceView, UpdateInvoiceInput
@@ -27,7 +27,8 @@ NOT_FOR_LINES = ALL_ROLES - {"revenue"}
 def save_draft(work: UnitOfWork, new: NewInvoice) -> InvoiceView:
     """Queue a draft. Raises NegativeTotal."""
     row, lines = draft_rows(work, new)
-    add_document(work, row, lines)
+    add_document(work, row)
+    add_lines(work, row, lines)
     tell(work, row, "created")
     return invoice_view(row, lines, None)
 
@@ -50,8 +51,10 @@ async def create_invoice(work: UnitOfWork, data: CreateInvoiceInput) -> InvoiceV
     check_accounts(accounts, names, kept=NOT_FOR_LINES)
     new = _new_invoice(work, data, on, parties, products, *listed)
     ledger = open_ledger(periods, roles, on, strict_date=data.strict_date)
+    booked, lines = book_document(work, ledger, new)
     [number] = await take(work, ledger.date, new.kind)
-    return save_posted(work, ledger, new, number)
+    row = post_document(work, ledger, booked, number)
+    return invoice_view(row, lines, row.gross)
 
 
 def _new_invoice(

@@ -8,33 +8,25 @@ from erp.invoicing.document import draft_rows, invoice_view
 from erp.invoicing.errors import DraftChanged, InvoicePosted
 from erp.invoicing.new import NewInvoice
 from erp.invoicing.repository import LINES, LOCK_INVOICE, PERIOD_OF_INVOICE, SET_POSTED, InvoiceRow, LineRow
-from erp.invoicing.saving import add_document, book, tell
+from erp.invoicing.saving import Booked, add_document, add_lines, book, post, tell
 from erp.invoicing.schemas import InvoiceView, PostInvoiceInput
 from erp.kernel.errors import InvalidState, NotFound
 from erp.numbering.service import take
 from tenancy.work import UnitOfWork
 
 
-def save_posted(work: UnitOfWork, ledger: Ledger, new: NewInvoice, number: str) -> InvoiceView:
-    """Queue a document posted at once: draft and posting in one. `number` is of the series named like its kind."""
-    row, lines = add_posted(work, ledger, new, number)
-    return invoice_view(row, lines, row.gross)
-
-
-def add_posted(
-    work: UnitOfWork, ledger: Ledger, new: NewInvoice, number: str
-) -> tuple[InvoiceRow, Sequence[LineRow]]:
-    """The same for a caller that shows a document of its own."""
+def book_document(work: UnitOfWork, ledger: Ledger, new: NewInvoice) -> tuple[Booked, Sequence[LineRow]]:
+    """Price a document and queue its lines and those of its entry: all that bears no number. Raises NegativeTotal."""
     draft, lines = draft_rows(work, new)
-    return add_drafted(work, ledger, draft, lines, number), lines
+    booked = book(work, ledger, draft, lines)
+    add_lines(work, booked.row, lines)
+    return booked, lines
 
 
-def add_drafted(
-    work: UnitOfWork, ledger: Ledger, draft: InvoiceRow, lines: Sequence[LineRow], number: str
-) -> InvoiceRow:
-    """The same for rows made by `draft_rows`, before the number was taken."""
-    row, _ = book(work, ledger, draft, lines, number)
-    add_document(work, row, lines)
+def post_document(work: UnitOfWork, ledger: Ledger, booked: Booked, number: str) -> InvoiceRow:
+    """Queue the document posted at once, under a number of the series named like its kind."""
+    row, _ = post(work, ledger, booked, number)
+    add_document(work, row)
     tell(work, row, "posted")
     return row
 
@@ -50,8 +42,9 @@ async def post_invoice(work: UnitOfWork, invoice_id: UUID, data: PostInvoiceInpu
     if any(period.asked != draft.date for period in periods):
         raise DraftChanged(invoice_id=str(invoice_id))
     ledger = open_ledger(periods, roles, draft.date, strict_date=data is not None and data.strict_date)
+    booked = book(work, ledger, draft._replace(version=draft.version + 1), lines)
     [number] = await take(work, ledger.date, draft.kind)
-    row, _ = book(work, ledger, draft._replace(version=draft.version + 1), lines, number)
+    row, _ = post(work, ledger, booked, number)
     work.save(
         SET_POSTED(
             invoice_id=invoice_id, new_number=number, new_accounting_date=row.accounting_date,

@@ -1,23 +1,24 @@
 """Queueing the rows of a document: its header and lines, and when it is posted its entry and open item."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from db.identifiers import new_id
 from erp.accounting.open_items import NewOpenItem, save_open_item
-from erp.accounting.posting import Ledger, save_entry
+from erp.accounting.posting import Ledger, save_heading, save_lines
 from erp.invoicing.document import facts_of, postings_of
 from erp.invoicing.repository import ADD_INVOICE, ADD_LINES, InvoiceRow, LineRow
 from tenancy.trail import Event
 from tenancy.work import UnitOfWork
 
 
-def add_document(work: UnitOfWork, row: InvoiceRow, lines: Sequence[LineRow]) -> None:
+def add_document(work: UnitOfWork, row: InvoiceRow) -> None:
+    """Queue the document's own row; `add_lines` is apart."""
     work.save(ADD_INVOICE(**row._asdict()))
-    add_lines(work, row, lines)
 
 
 def add_lines(work: UnitOfWork, row: InvoiceRow, lines: Sequence[LineRow]) -> None:
-    """One statement, however many lines."""
+    """One statement, however many lines. They may go ahead of the document, which bears a number."""
     columns = list(zip(*lines, strict=True))
     names = (
         "line_nos", "product_ids", "descriptions", "quantities", "unit_codes", "unit_prices", "discounts",
@@ -27,18 +28,31 @@ def add_lines(work: UnitOfWork, row: InvoiceRow, lines: Sequence[LineRow]) -> No
     work.save(ADD_LINES(invoice_id=row.id, **arrays))
 
 
-def book(
-    work: UnitOfWork, ledger: Ledger, draft: InvoiceRow, lines: Sequence[LineRow], number: str
-) -> tuple[InvoiceRow, NewOpenItem | None]:
-    """Queue the entry and the open item; the posted row and the item. A document free of charge has neither."""
+class Booked(NamedTuple):
+    """A document whose entry's lines are queued; it is posted once it has its number.
+
+    `row.entry_id`: None for one free of charge, which has no entry and no open item.
+    """
+
+    row: InvoiceRow
+    line_count: int
+
+
+def book(work: UnitOfWork, ledger: Ledger, draft: InvoiceRow, lines: Sequence[LineRow]) -> Booked:
+    """Queue the lines of the document's entry. They bear no number: others wait for it, so take it after this."""
     postings = postings_of(draft, lines, ledger)
-    row = draft._replace(
-        state="posted", number=number, accounting_date=ledger.date, posted_at=work.now,
-        entry_id=new_id() if postings else None,
-    )  # fmt: skip
+    entry_id = new_id() if postings else None
+    if entry_id is not None:
+        save_lines(work, ledger, entry_id, postings)
+    return Booked(draft._replace(entry_id=entry_id, accounting_date=ledger.date), len(postings))
+
+
+def post(work: UnitOfWork, ledger: Ledger, booked: Booked, number: str) -> tuple[InvoiceRow, NewOpenItem | None]:
+    """Queue the heading of the entry and the open item; the posted row, to be written by the caller, and the item."""
+    row = booked.row._replace(state="posted", number=number, posted_at=work.now)
     if row.entry_id is not None:
-        save_entry(
-            work, ledger, entry_id=row.entry_id, number=number, journal="sales", postings=postings,
+        save_heading(
+            work, ledger, entry_id=row.entry_id, number=number, journal="sales", line_count=booked.line_count,
             source_type=row.kind, source_id=row.id, text=row.text,
         )  # fmt: skip
     if not row.gross:

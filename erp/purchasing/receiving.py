@@ -10,10 +10,20 @@ from decimal import Decimal
 from uuid import UUID
 
 from db.identifiers import new_id
-from erp.accounting.posting import Ledger, Posting, ledger_loads, open_ledger, save_entry
+from erp.accounting.posting import Ledger, Posting, ledger_loads, open_ledger
 from erp.inventory.backdating import check_may_record_history
 from erp.inventory.facts import chosen_location, location_facts, movement_date
-from erp.inventory.stock import Stock, ensure_levels, numbered, past_loads, save_moves, stock_loads, stock_on
+from erp.inventory.stock import (
+    Booking,
+    Stock,
+    book_postings,
+    ensure_levels,
+    numbered,
+    past_loads,
+    post_moves,
+    stock_loads,
+    stock_on,
+)
 from erp.kernel.errors import NotFound, UnknownReference
 from erp.kernel.money import EXACT, round_money
 from erp.kernel.quantity import quantity_text
@@ -73,9 +83,8 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """What a receipt is called, where its goods lie, and what the client wrote on it."""
+    """Where a receipt's goods lie, and what the client wrote on it."""
 
-    number: str
     location_id: UUID
     data: ReceivePurchaseOrderInput | DirectReceiptInput
 
@@ -108,8 +117,10 @@ async def receive_order(work: UnitOfWork, order_id: UUID, data: ReceivePurchaseO
     came = _rows(arrivals)
     _put_away(stock, came, location.id)
 
+    receipt, booking = await _book(work, ledger, stock, came, before, Paper(location.id, data))
     [number] = await numbered(work, ledger, stock, "goods_receipt")
-    receipt = _post(work, ledger, stock, came, before, Paper(number, location.id, data))
+    receipt = receipt._replace(number=number)
+    _post(work, ledger, stock, came, receipt, booking, before)
     changed = {arrival.line.id: arrival.line_after for arrival in arrivals}
     left = [changed.get(line.id, line) for line in lines]
     after = before._replace(state=state_of(left), version=before.version + 1)
@@ -153,10 +164,12 @@ async def receive_directly(work: UnitOfWork, data: DirectReceiptInput) -> Direct
     came = _rows(arrivals)
     _put_away(stock, came, location.id)
 
+    receipt, booking = await _book(work, ledger, stock, came, order, Paper(location.id, data))
     [number] = await numbered(work, ledger, stock, "goods_receipt")
     # Behind the number: a quota on documents takes its lock with the first of them, and everybody's comes there.
     work.save(ADD_ORDER(**order._asdict()), add_lines(lines))
-    receipt = _post(work, ledger, stock, came, order, Paper(number, location.id, data))
+    receipt = receipt._replace(number=number)
+    _post(work, ledger, stock, came, receipt, booking, order)
     tell(work, order, "created")
     return direct_view(order, receipt)
 
@@ -212,29 +225,36 @@ def _put_away(stock: Stock, rows: Sequence[ReceiptLineRow], location_id: UUID) -
             stock.receive(row.id, row.product_id, location_id, row.base_quantity, row.value)
 
 
-def _post(
+async def _book(
     work: UnitOfWork, ledger: Ledger, stock: Stock, rows: Sequence[ReceiptLineRow], order: OrderRow, paper: Paper
-) -> ReceiptRow:
-    """Queue the receipt with its lines, stock moves and entry; an entry there is when anything has a value."""
-    postings = [*stock.postings("@grni"), *_services(rows)]
-    receipt = ReceiptRow(
-        id=new_id(), number=paper.number, order_id=order.id, party_id=order.party_id,
-        location_id=paper.location_id, date=ledger.document_date, accounting_date=ledger.date,
-        currency=work.tenant.base_currency, value=sum((row.value for row in rows), _ZERO), line_count=len(rows),
-        reference=paper.data.reference, text=paper.data.text, entry_id=new_id() if postings else None,
-        external_id=paper.data.external_id, version=1, created_at=work.now,
+) -> tuple[ReceiptRow, Booking]:
+    """Queue the moves and the lines of their entry, which there is when anything has a value. The receipt so far."""
+    receipt_id = new_id()
+    booking = await book_postings(
+        work, ledger, stock, [*stock.postings("@grni"), *_services(rows)], kind="receipt", source_type=SOURCE,
+        source_id=receipt_id,
     )  # fmt: skip
-    if receipt.entry_id is not None:
-        save_entry(
-            work, ledger, entry_id=receipt.entry_id, number=receipt.number, journal="stock", postings=postings,
-            source_type=SOURCE, source_id=receipt.id, text=receipt.text or order.number,
-        )  # fmt: skip
-    save_moves(
-        work, ledger, stock, number=receipt.number, kind="receipt", source_type=SOURCE, source_id=receipt.id,
-        entry_id=receipt.entry_id,
-    )  # fmt: skip
+    return ReceiptRow(
+        id=receipt_id, number="", order_id=order.id, party_id=order.party_id, location_id=paper.location_id,
+        date=ledger.document_date, accounting_date=ledger.date, currency=work.tenant.base_currency,
+        value=sum((row.value for row in rows), _ZERO), line_count=len(rows), reference=paper.data.reference,
+        text=paper.data.text, entry_id=booking.entry_id, external_id=paper.data.external_id, version=1,
+        created_at=work.now,
+    ), booking  # fmt: skip
+
+
+def _post(
+    work: UnitOfWork,
+    ledger: Ledger,
+    stock: Stock,
+    rows: Sequence[ReceiptLineRow],
+    receipt: ReceiptRow,
+    booking: Booking,
+    order: OrderRow,
+) -> None:
+    """Queue the receipt with its lines and the heading of its entry."""
+    post_moves(work, ledger, stock, booking, number=receipt.number, text=receipt.text or order.number)
     _save(work, receipt, rows, stock)
-    return receipt
 
 
 def _rows(arrivals: Sequence[Arrival]) -> list[ReceiptLineRow]:

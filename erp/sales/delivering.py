@@ -2,13 +2,24 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 from db.identifiers import new_id
 from erp.accounting.posting import Ledger, ledger_loads, open_ledger
 from erp.inventory.facts import movement_date
 from erp.inventory.reservations import reservations_of, take_from
-from erp.inventory.stock import Move, Stock, numbered, past_loads, post_moves, stock_loads, stock_on
+from erp.inventory.stock import (
+    Booking,
+    Move,
+    Stock,
+    book_moves,
+    numbered,
+    past_loads,
+    post_moves,
+    stock_loads,
+    stock_on,
+)
 from erp.kernel.money import money_text
 from erp.kernel.quantity import quantity_text
 from erp.sales.documents import DeliveryView
@@ -16,7 +27,7 @@ from erp.sales.order_state import check, state_after
 from erp.sales.planning import Drop, held_by_line, pairs_ahead, plan_delivery, taken_from
 from erp.sales.repository import LOCK_ORDER, ORDER_AHEAD, ORDER_LINES
 from erp.sales.rows import DeliveryLineRow, DeliveryRow, LineRow, OrderRow
-from erp.sales.saving import add_delivery, move_lines, order_of, set_state, tell_order
+from erp.sales.saving import add_delivery, add_delivery_lines, move_lines, order_of, set_state, tell_order
 from erp.sales.schemas import DeliverOrderInput
 from erp.sales.views import delivery_view
 from tenancy.locks import stock_operation
@@ -52,9 +63,12 @@ async def deliver_order(work: UnitOfWork, order_id: UUID, data: DeliverOrderInpu
     after_lines = delivered(lines, drops)
     state = state_after(order.state, "deliver", after_lines)
 
+    booked = await book_delivery(
+        work, ledger, stock, new_delivery(work, order, ledger, drops, moves, data.text, data.external_id)
+    )
+    add_delivery_lines(work, booked.row.id, booked.lines)
     [number] = await numbered(work, ledger, stock, "delivery")
-    row, rows = new_delivery(work, order, ledger, number, drops, moves, text=data.text, external_id=data.external_id)
-    row = save_delivery(work, ledger, stock, row, rows)
+    row, rows = post_delivery(work, ledger, stock, booked, number), booked.lines
     take_from(work, taken_from(reserved, {drop.line.id: drop.reserved for drop in drops}), "consumed")
     after = set_state(work, order, state=state)
     move_lines(work, lines, after_lines)
@@ -81,22 +95,29 @@ def delivered(lines: Sequence[LineRow], drops: Sequence[Drop]) -> list[LineRow]:
     return [line._replace(delivered=line.delivered + gone.get(line.id, _ZERO)) for line in lines]
 
 
+class Booked(NamedTuple):
+    """A note whose goods are booked; it has no number yet."""
+
+    row: DeliveryRow
+    lines: list[DeliveryLineRow]
+    booking: Booking
+
+
 def new_delivery(
     work: UnitOfWork,
     order: OrderRow,
     ledger: Ledger,
-    number: str,
     drops: Sequence[Drop],
     moves: Sequence[Move],
-    *,
     text: str,
     external_id: str | None,
 ) -> tuple[DeliveryRow, list[DeliveryLineRow]]:
+    """The note, as far as it is known without its number and its entry."""
     rows = [
         _line(line_no, drop, move) for line_no, (drop, move) in enumerate(zip(drops, moves, strict=True), start=1)
     ]
     return DeliveryRow(
-        id=new_id(), number=number, order_id=order.id, party_id=order.party_id, location_id=order.location_id,
+        id=new_id(), number="", order_id=order.id, party_id=order.party_id, location_id=order.location_id,
         date=ledger.document_date, accounting_date=ledger.date, cost=sum((row.cost for row in rows), _ZERO),
         line_count=len(rows), entry_id=None, text=text, external_id=external_id, version=1, created_at=work.now,
     ), rows  # fmt: skip
@@ -111,16 +132,22 @@ def _line(line_no: int, drop: Drop, move: Move) -> DeliveryLineRow:
     )  # fmt: skip
 
 
-def save_delivery(
-    work: UnitOfWork, ledger: Ledger, stock: Stock, row: DeliveryRow, rows: Sequence[DeliveryLineRow]
-) -> DeliveryRow:
-    """Queue the note with its moves and its entry (Dr cost of goods / Cr inventory)."""
-    entry_id = post_moves(
-        work, ledger, stock, number=row.number, kind="delivery", counter_role="@cogs", source_type="delivery",
-        source_id=row.id, text=row.text,
-    )  # fmt: skip
-    row = row._replace(entry_id=entry_id)
-    add_delivery(work, row, rows)
+async def book_delivery(
+    work: UnitOfWork, ledger: Ledger, stock: Stock, note: tuple[DeliveryRow, list[DeliveryLineRow]]
+) -> Booked:
+    """Queue the moves and their entry's lines (Dr cost of goods / Cr inventory); `add_delivery_lines` is apart."""
+    row, lines = note
+    booking = await book_moves(
+        work, ledger, stock, kind="delivery", counter_role="@cogs", source_type="delivery", source_id=row.id
+    )
+    return Booked(row._replace(entry_id=booking.entry_id), lines, booking)
+
+
+def post_delivery(work: UnitOfWork, ledger: Ledger, stock: Stock, booked: Booked, number: str) -> DeliveryRow:
+    """Queue the note and the heading of its entry."""
+    row, rows = booked.row._replace(number=number), booked.lines
+    post_moves(work, ledger, stock, booked.booking, number=number, text=row.text)
+    add_delivery(work, row)
     currency = work.tenant.base_currency
     told = {
         "number": row.number, "order_id": str(row.order_id), "party_id": str(row.party_id),

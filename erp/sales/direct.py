@@ -11,8 +11,8 @@ from db.identifiers import new_id
 from erp.accounting.posting import Ledger, ledger_loads, open_ledger
 from erp.inventory.backdating import check_may_record_history
 from erp.inventory.facts import chosen_location, location_facts, movement_date
-from erp.inventory.stock import Demand, Move, Stock, numbered, past_loads, stock_loads, stock_on
-from erp.invoicing.service import InvoiceRow, NewInvoice, add_drafted, draft_rows
+from erp.inventory.stock import Demand, Stock, numbered, past_loads, stock_loads, stock_on
+from erp.invoicing.service import InvoiceRow, NewInvoice, book_document, post_document
 from erp.kernel.money import money_text
 from erp.numbering.service import reference
 from erp.parties.facts import PartyFacts, customer_of, party_facts
@@ -20,12 +20,12 @@ from erp.pricing.facts import conversions, selling_facts, tax_defaults
 from erp.sales.billing import invoice_lines, rounding_of
 from erp.sales.confirming import services_rendered
 from erp.sales.credit import check_credit, check_may_override, credit_loads, credit_operation, note_override
-from erp.sales.delivering import delivered, issue, new_delivery, save_delivery
+from erp.sales.delivering import Booked, book_delivery, delivered, issue, new_delivery, post_delivery
 from erp.sales.documents import DirectSaleView
 from erp.sales.drafting import goods_of, new_lines, price_loads, tax_terms
 from erp.sales.planning import Drop, pairs_of
 from erp.sales.rows import DeliveryRow, LineRow, OrderRow
-from erp.sales.saving import add_order, tell_order
+from erp.sales.saving import add_delivery_lines, add_order, tell_order
 from erp.sales.schemas import DirectSaleInput
 from tenancy.locks import stock_operation
 from tenancy.quotas import DOCUMENTS_ARE_COUNTED
@@ -63,17 +63,19 @@ async def create_direct_sale(work: UnitOfWork, data: DirectSaleInput) -> DirectS
     moves = issue(stock, drops, draft.location_id)
     order = draft._replace(state="delivered", confirmed_at=work.now)
     sold = delivered(services_rendered(lines), drops)
-    billed = draft_rows(work, _invoice(order, sold, data))
+    billed, _ = book_document(work, ledger, _invoice(order, sold, data))
+    note = new_delivery(work, order, ledger, drops, moves, order.text, order.external_id)
+    booked = await book_delivery(work, ledger, stock, note) if drops else None
 
     # Others wait for the numbers from here to the commit, so whatever does not bear one is written with taking them;
     # but not where the order would take its quota's lock before the numbers while others take it behind them.
     if not counted:
-        add_order(work, order, sold)
+        _add(work, order, sold, booked)
     numbers = await numbered(work, ledger, stock, *(["delivery", "invoice"] if drops else ["invoice"]))
     if counted:
-        add_order(work, order, sold)
-    delivery = _deliver(work, ledger, stock, order, drops, moves, numbers[0]) if drops else None
-    invoice = add_drafted(work, ledger, *billed, numbers[-1])
+        _add(work, order, sold, booked)
+    delivery = post_delivery(work, ledger, stock, booked, numbers[0]) if booked is not None else None
+    invoice = post_document(work, ledger, billed, numbers[-1])
     told = {"invoice": invoice.number, "invoice_id": str(invoice.id), **beyond}
     if delivery is not None:
         told |= {"delivery": delivery.number, "delivery_id": str(delivery.id)}
@@ -116,19 +118,11 @@ def _hand_over(stock: Stock, lines: Sequence[LineRow], order: OrderRow) -> list[
     return [Drop(line, line.quantity, line.base_quantity, _ZERO) for line in goods]
 
 
-def _deliver(
-    work: UnitOfWork,
-    ledger: Ledger,
-    stock: Stock,
-    order: OrderRow,
-    drops: Sequence[Drop],
-    moves: Sequence[Move],
-    number: str,
-) -> DeliveryRow:
-    row, rows = new_delivery(
-        work, order, ledger, number, drops, moves, text=order.text, external_id=order.external_id
-    )
-    return save_delivery(work, ledger, stock, row, rows)
+def _add(work: UnitOfWork, order: OrderRow, lines: Sequence[LineRow], booked: Booked | None) -> None:
+    """The order, and what points to its lines."""
+    add_order(work, order, lines)
+    if booked is not None:
+        add_delivery_lines(work, booked.row.id, booked.lines)
 
 
 def _invoice(order: OrderRow, lines: Sequence[LineRow], data: DirectSaleInput) -> NewInvoice:

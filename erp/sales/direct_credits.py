@@ -24,7 +24,7 @@ from erp.inventory.stock import (
     stock_on,
     value_at,
 )
-from erp.invoicing.service import InvoiceRow, NewInvoice, NewInvoiceLine, add_drafted, draft_rows
+from erp.invoicing.service import InvoiceRow, NewInvoice, NewInvoiceLine, book_document, post_document
 from erp.kernel.money import money_text
 from erp.kernel.text import Date, decimal
 from erp.parties.facts import PartyFacts, customer_of, party_facts
@@ -32,7 +32,7 @@ from erp.pricing.facts import conversions, selling_facts, tax_defaults
 from erp.pricing.tax import PricedLine
 from erp.sales.documents import DirectCreditView
 from erp.sales.drafting import TaxTerms, goods_of, new_lines, price_loads, tax_terms
-from erp.sales.returning import save_return
+from erp.sales.returning import book_return, post_return
 from erp.sales.rows import LineRow, ReturnLineRow, ReturnRow
 from erp.sales.schemas import DirectCreditInput
 from tenancy.locks import stock_operation
@@ -76,14 +76,18 @@ async def create_direct_credit(work: UnitOfWork, data: DirectCreditInput) -> Dir
         _receive(stock, line_no, line, cost, draft.location_id) for line_no, (line, cost) in enumerate(back, start=1)
     ]
 
-    credited = draft_rows(work, _credit_note(draft, data, on=ledger.document_date))
+    credited, _ = book_document(work, ledger, _credit_note(draft, data, on=ledger.document_date))
+    return_id = new_id()
+    booking = await book_return(work, ledger, stock, return_id, came) if came else None
 
     numbers = await numbered(work, ledger, stock, *(["credit_note", "return"] if came else ["credit_note"]))
-    credit = add_drafted(work, ledger, *credited, numbers[0])
+    credit = post_document(work, ledger, credited, numbers[0])
     receipt = None
-    if came:
-        row = _receipt(work, draft, data, ledger, credit.id, numbers[1], came)
-        receipt = save_return(work, ledger, stock, row, came)
+    if booking is not None:
+        receipt = _receipt(work, draft, data, ledger, credit.id, came)._replace(
+            id=return_id, number=numbers[1], entry_id=booking.entry_id
+        )
+        post_return(work, ledger, stock, booking, receipt, came)
     return _view(credit, receipt, ledger)
 
 
@@ -136,11 +140,10 @@ def _receipt(
     data: DirectCreditInput,
     ledger: Ledger,
     credit_note_id: UUID,
-    number: str,
     came: Sequence[ReturnLineRow],
 ) -> ReturnRow:
     return ReturnRow(
-        id=new_id(), number=number, delivery_id=None, order_id=None, credit_note_id=credit_note_id,
+        id=new_id(), number="", delivery_id=None, order_id=None, credit_note_id=credit_note_id,
         party_id=draft.party.id, location_id=draft.location_id, date=ledger.document_date,
         accounting_date=ledger.date, cost=sum((line.cost for line in came), _ZERO), line_count=len(came),
         reason=data.reason, entry_id=None, external_id=data.external_id, version=1, created_at=work.now,

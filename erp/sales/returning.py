@@ -7,7 +7,17 @@ from uuid import UUID
 from db.identifiers import new_id
 from erp.accounting.posting import Ledger, ledger_loads, open_ledger
 from erp.inventory.facts import chosen_location, location_facts, movement_date
-from erp.inventory.stock import Stock, ensure_levels, numbered, past_loads, post_moves, stock_loads, stock_on
+from erp.inventory.stock import (
+    Booking,
+    Stock,
+    book_moves,
+    ensure_levels,
+    numbered,
+    past_loads,
+    post_moves,
+    stock_loads,
+    stock_on,
+)
 from erp.kernel.errors import Invalid, NotFound
 from erp.kernel.money import EXACT, money_text, round_money
 from erp.kernel.quantity import quantity_text
@@ -24,7 +34,7 @@ from erp.sales.repository import (
     TOUCH_DELIVERY,
 )
 from erp.sales.rows import DeliveryLineRow, DeliveryRow, LineRow, ReturnLineRow, ReturnRow, in_base_unit
-from erp.sales.saving import add_return, move_lines, order_of, progress, set_state, tell_order
+from erp.sales.saving import add_return, add_return_lines, move_lines, order_of, progress, set_state, tell_order
 from erp.sales.schemas import ReturnDeliveryInput
 from erp.sales.views import return_view
 from tenancy.locks import stock_operation
@@ -66,14 +76,16 @@ async def return_delivery(work: UnitOfWork, delivery_id: UUID, data: ReturnDeliv
         _receive(stock, line_no, row, quantity, location_id) for line_no, (row, quantity) in enumerate(back, start=1)
     ]
 
-    [number] = await numbered(work, ledger, stock, "return")
     receipt = ReturnRow(
-        id=new_id(), number=number, delivery_id=delivery.id, order_id=order.id, credit_note_id=None,
+        id=new_id(), number="", delivery_id=delivery.id, order_id=order.id, credit_note_id=None,
         party_id=delivery.party_id, location_id=location_id, date=on, accounting_date=ledger.date,
         cost=sum((line.cost for line in returned), _ZERO), line_count=len(returned), reason=data.reason,
         entry_id=None, external_id=data.external_id, version=1, created_at=work.now,
     )  # fmt: skip
-    receipt = save_return(work, ledger, stock, receipt, returned)
+    booking = await book_return(work, ledger, stock, receipt.id, returned)
+    [number] = await numbered(work, ledger, stock, "return")
+    receipt = receipt._replace(number=number, entry_id=booking.entry_id)
+    post_return(work, ledger, stock, booking, receipt, returned)
     told = {"return": receipt.number, "return_id": str(receipt.id)}
     _note_on_delivery(work, delivery, returned, told)
     after_lines = _came_back(lines, {row.order_line_id: quantity for row, quantity in back})
@@ -127,16 +139,25 @@ def _came_back(lines: Sequence[LineRow], back: Mapping[UUID, Decimal]) -> list[L
     return [line._replace(returned=line.returned + back.get(line.id, _ZERO)) for line in lines]
 
 
-def save_return(
-    work: UnitOfWork, ledger: Ledger, stock: Stock, row: ReturnRow, lines: Sequence[ReturnLineRow]
-) -> ReturnRow:
-    """Queue the receipt with its moves and its entry (Dr inventory / Cr cost of goods)."""
-    entry_id = post_moves(
-        work, ledger, stock, number=row.number, kind="return", counter_role="@cogs", source_type="return",
-        source_id=row.id, text=row.reason,
-    )  # fmt: skip
-    row = row._replace(entry_id=entry_id)
-    add_return(work, row, lines)
+async def book_return(
+    work: UnitOfWork, ledger: Ledger, stock: Stock, return_id: UUID, lines: Sequence[ReturnLineRow]
+) -> Booking:
+    """Queue what bears no number: the receipt's lines and moves, and the lines of its entry.
+
+    Dr inventory / Cr cost of goods.
+    """
+    add_return_lines(work, return_id, lines)
+    return await book_moves(
+        work, ledger, stock, kind="return", counter_role="@cogs", source_type="return", source_id=return_id
+    )
+
+
+def post_return(
+    work: UnitOfWork, ledger: Ledger, stock: Stock, booking: Booking, row: ReturnRow, lines: Sequence[ReturnLineRow]
+) -> None:
+    """Queue the receipt and the heading of its entry, and tell of it."""
+    post_moves(work, ledger, stock, booking, number=row.number, text=row.reason)
+    add_return(work, row)
     currency = work.tenant.base_currency
     told = {
         "number": row.number, "party_id": str(row.party_id), "date": row.date.isoformat(),
@@ -155,4 +176,3 @@ def save_return(
     known = {**told, "lines": came, "levels": stock.level_facts()}
     work.publish(Event("return", row.id, 1, "return.posted", known))
     work.audit("return.post", "return", row.id, after=told)
-    return row

@@ -53,18 +53,22 @@ def add_lines(work: UnitOfWork, order_id: UUID, lines: Sequence[LineRow]) -> Non
     work.save(ADD_LINES(order_id=order_id, **arrays(LINE_ARRAYS, lines)))
 
 
-def add_delivery(work: UnitOfWork, row: DeliveryRow, lines: Sequence[DeliveryLineRow]) -> None:
-    work.save(
-        ADD_DELIVERY(**row._asdict()),
-        ADD_DELIVERY_LINES(delivery_id=row.id, **arrays(DELIVERY_LINE_ARRAYS, lines)),
-    )
+def add_delivery(work: UnitOfWork, row: DeliveryRow) -> None:
+    work.save(ADD_DELIVERY(**row._asdict()))
 
 
-def add_return(work: UnitOfWork, row: ReturnRow, lines: Sequence[ReturnLineRow]) -> None:
-    work.save(
-        ADD_RETURN(**row._asdict()),
-        ADD_RETURN_LINES(return_id=row.id, **arrays(RETURN_LINE_ARRAYS, lines)),
-    )
+def add_delivery_lines(work: UnitOfWork, delivery_id: UUID, lines: Sequence[DeliveryLineRow]) -> None:
+    """They may go ahead of the note, which bears a number; behind the lines of the order."""
+    work.save(ADD_DELIVERY_LINES(delivery_id=delivery_id, **arrays(DELIVERY_LINE_ARRAYS, lines)))
+
+
+def add_return(work: UnitOfWork, row: ReturnRow) -> None:
+    work.save(ADD_RETURN(**row._asdict()))
+
+
+def add_return_lines(work: UnitOfWork, return_id: UUID, lines: Sequence[ReturnLineRow]) -> None:
+    """They may go ahead of the receipt, which bears a number."""
+    work.save(ADD_RETURN_LINES(return_id=return_id, **arrays(RETURN_LINE_ARRAYS, lines)))
 
 
 def move_lines(work: UnitOfWork, before: Sequence[LineRow], after: Sequence[LineRow]) -> None:

@@ -41,6 +41,15 @@ def test_no_process_interrupts_another_on_waking_up(fleet: LocalFleet) -> None:
     assert set(policies.values()) == {os.SCHED_BATCH}, policies
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only there it is set")
+def test_jobs_stand_back_for_requests(fleet: LocalFleet) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    back = {name: os.getpriority(os.PRIO_PROCESS, pid) - own for name, pid in fleet.pids().items()}
+    jobs = {name for name in back if name.startswith(("worker", "coordinator"))}
+    assert len(jobs) == 5
+    assert {name for name in back if back[name] > 0} == jobs, back
+
+
 def test_second_up_changes_nothing(fleet: LocalFleet) -> None:
     before = fleet.pids()
     again = fleet.erp("up")

@@ -25,12 +25,13 @@ from erp.invoicing.queries import INVOICE
 from erp.invoicing.repository import LINES
 from erp.invoicing.schemas import CancelInvoiceInput, InvoiceView, PostInvoiceInput, UpdateInvoiceInput
 from erp.invoicing.service import (
+    book_document,
     cancel_draft,
     create_invoice,
     note_overdue_invoices,
+    post_document,
     post_invoice,
     save_draft,
-    save_posted,
     update_draft,
 )
 from erp.kernel.errors import Invalid, InvalidState, NotFound
@@ -249,8 +250,10 @@ async def test_another_slice_saves_its_invoice_in_its_own_transaction(books: Boo
     async def deliver_and_invoice(work: UnitOfWork) -> InvoiceView:
         periods, roles = await work.load(*ledger_loads(MARCH))
         ledger = open_ledger(periods, roles, MARCH)
+        booked, lines = book_document(work, ledger, new)
         [number] = await take(work, ledger.date, "invoice")
-        return save_posted(work, ledger, new, number)
+        row = post_document(work, ledger, booked, number)
+        return invoice_view(row, lines, row.gross)
 
     invoice, counted = await books.counted(deliver_and_invoice)
     assert counted.postgres == 3

@@ -85,6 +85,23 @@ async def test_series_taken_in_opposite_orders_do_not_deadlock(books: Books) -> 
     assert len({number for numbers in taken for number in numbers}) == 40
 
 
+async def test_who_comes_to_a_series_first_is_served_first(books: Books) -> None:
+    """The row alone would go to any of those who wait for it."""
+    waiting: list[asyncio.Task[list[str]]] = []
+
+    async def hold(work: UnitOfWork) -> None:
+        await one(work)
+        for place in range(8):
+            waiting.append(asyncio.create_task(books.run(one)))
+            await books.until_blocked(place + 1)
+
+    for _ in range(3):
+        await books.run(hold)
+    numbers = [number for [number] in await asyncio.gather(*waiting)]
+    assert numbers == sorted(numbers)
+    assert len(numbers) == 24
+
+
 # -- the audit -------------------------------------------------------------------------------------
 
 AUDIT = check("test", "", number_audit("invoice", select(number_voids.c.reason.label("number")).where(false())))
