@@ -5,14 +5,24 @@ for one.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from uuid import UUID
 
 from db.identifiers import new_id
 from erp.accounting.posting import Ledger, ledger_loads, open_ledger
 from erp.inventory.backdating import check_may_record_history
 from erp.inventory.facts import chosen_location, location_facts, movement_date
-from erp.inventory.stock import Demand, Stock, numbered, past_loads, stock_loads, stock_on
-from erp.invoicing.service import InvoiceRow, NewInvoice, book_document, post_document
+from erp.inventory.stock import Demand, Pair, Stock, numbered, past_loads, stock_loads, stock_on
+from erp.invoicing.service import (
+    InvoiceLineRow,
+    InvoiceRow,
+    NewInvoice,
+    add_lines,
+    book,
+    draft_rows,
+    post_document,
+)
 from erp.kernel.money import money_text
 from erp.numbering.service import reference
 from erp.parties.facts import PartyFacts, customer_of, party_facts
@@ -34,6 +44,23 @@ from tenancy.work import UnitOfWork
 _ZERO = Decimal(0)
 
 
+@dataclass(frozen=True, slots=True)
+class _Sale:
+    """All of it that is known before its goods are looked at; `counted`: whether a quota counts documents."""
+
+    counted: bool
+    party: PartyFacts
+    order: OrderRow
+    lines: list[LineRow]
+    drops: list[Drop]
+    invoice: InvoiceRow
+    invoice_lines: Sequence[InvoiceLineRow]
+
+    @property
+    def pairs(self) -> list[Pair]:
+        return pairs_of(self.lines, self.order.location_id)
+
+
 async def create_direct_sale(work: UnitOfWork, data: DirectSaleInput) -> DirectSaleView:
     """All documents carry the same date, which may be past as far as its period exists.
 
@@ -45,84 +72,93 @@ async def create_direct_sale(work: UnitOfWork, data: DirectSaleInput) -> DirectS
     check_may_record_history(work, data.history)
     check_may_override(work, data.credit_override)
     on = movement_date(work, data.date)
-    number = await reference(work, "sales_order")
-    party, draft, lines = await _draft(work, data, number)
-    pairs, limited = pairs_of(lines, draft.location_id), party.credit_limit is not None and not data.history
-    await credit_operation(work, party.id, limited=limited)
+    sale = await _draft(work, data, await reference(work, "sales_order"))
+    order, pairs = sale.order, sale.pairs
+    limited = sale.party.credit_limit is not None and not data.history
+    await credit_operation(work, sale.party.id, limited=limited)
     await stock_operation(work, pairs)
-    owed, stocked = credit_loads(party.id, limited=limited), past_loads(work, pairs, on, history=data.history)
-    [(counted,)], periods, roles, *loaded = await work.load(
-        DOCUMENTS_ARE_COUNTED(), *ledger_loads(on), *owed, *stock_loads(pairs), *stocked
-    )
+    _write_ahead(work, sale)
+    owed, stocked = credit_loads(sale.party.id, limited=limited), past_loads(work, pairs, on, history=data.history)
+    periods, roles, *loaded = await work.load(*ledger_loads(on), *owed, *stock_loads(pairs), *stocked)
     credit, (levels, costs, *past) = loaded[: len(owed)], loaded[len(owed) :]
     ledger = open_ledger(periods, roles, on, strict_date=data.strict_date)
     stock = await stock_on(work, ledger, pairs, levels, costs, past, history=data.history)
-    drops = _hand_over(stock, lines, draft)
-    beyond = check_credit(work, draft.gross, credit, data.credit_override)
-    # The moves come before the numbers: what they change of later costs takes a number too.
-    moves = issue(stock, drops, draft.location_id)
-    order = draft._replace(state="delivered", confirmed_at=work.now)
-    sold = delivered(services_rendered(lines), drops)
-    billed, _ = book_document(work, ledger, _invoice(order, sold, data))
-    note = new_delivery(work, order, ledger, drops, moves, order.text, order.external_id)
-    booked = await book_delivery(work, ledger, stock, note) if drops else None
-
-    # Others wait for the numbers from here to the commit, so whatever does not bear one is written with taking them;
-    # but not where the order would take its quota's lock before the numbers while others take it behind them.
-    if not counted:
-        _add(work, order, sold, booked)
-    numbers = await numbered(work, ledger, stock, *(["delivery", "invoice"] if drops else ["invoice"]))
-    if counted:
-        _add(work, order, sold, booked)
-    delivery = post_delivery(work, ledger, stock, booked, numbers[0]) if booked is not None else None
-    invoice = post_document(work, ledger, billed, numbers[-1])
+    _check_there(stock, sale.drops, order.location_id)
+    beyond = check_credit(work, order.gross, credit, data.credit_override)
+    delivery, invoice = await _post(work, ledger, stock, sale)
     told = {"invoice": invoice.number, "invoice_id": str(invoice.id), **beyond}
     if delivery is not None:
         told |= {"delivery": delivery.number, "delivery_id": str(delivery.id)}
-    tell_order(work, order, "sold", facts=told, lines=sold)
+    tell_order(work, order, "sold", facts=told, lines=sale.lines)
     note_override(work, order.id, beyond)
     return _view(order, delivery, invoice, ledger)
 
 
-async def _draft(work: UnitOfWork, data: DirectSaleInput, number: str) -> tuple[PartyFacts, OrderRow, list[LineRow]]:
+async def _draft(work: UnitOfWork, data: DirectSaleInput, number: str) -> _Sale:
     on = data.date or work.today
     products = sorted({line.product_id for line in data.lines})
-    places, parties, facts, ratios, *listed = await work.peek(
-        location_facts(data.location_id), party_facts(data.party_id), selling_facts(products, on),
-        conversions(products), *price_loads(data.lines, data.party_id, on),
+    [(counted,)], places, parties, facts, ratios, *listed = await work.peek(
+        DOCUMENTS_ARE_COUNTED(), location_facts(data.location_id), party_facts(data.party_id),
+        selling_facts(products, on), conversions(products), *price_loads(data.lines, data.party_id, on),
     )  # fmt: skip
     location, party = chosen_location(places, data.location_id), customer_of(parties, data.party_id)
     terms = tax_terms(tax_defaults(work.tenant.settings), data.prices_include_tax, data.tax_rounding)
     lines, totals = new_lines(data.lines, goods_of(facts, ratios, *listed), terms, work.tenant.base_currency)
-    return party, OrderRow(
-        id=new_id(), number=number, state="draft", party_id=party.id, location_id=location.id, date=on,
+    order = OrderRow(
+        id=new_id(), number=number, state="delivered", party_id=party.id, location_id=location.id, date=on,
         currency=work.tenant.base_currency, prices_include_tax=terms.included, tax_rounding=terms.rounding,
         payment_terms_days=party.payment_terms_days, net=totals.net, tax=totals.tax, gross=totals.gross,
         line_count=len(lines), reference=data.reference, text=data.text, cancel_reason="", direct=True,
-        external_id=data.external_id, confirmed_at=None, version=1, created_at=work.now,
-    ), lines  # fmt: skip
+        external_id=data.external_id, confirmed_at=work.now, version=1, created_at=work.now,
+    )  # fmt: skip
+    drops = [Drop(line, line.quantity, line.base_quantity, _ZERO) for line in lines if line.goods]
+    sold = delivered(services_rendered(lines), drops)
+    invoice, billed = draft_rows(work, _invoice(order, sold, data))
+    return _Sale(counted, party, order, sold, drops, invoice, billed)
 
 
-def _hand_over(stock: Stock, lines: Sequence[LineRow], order: OrderRow) -> list[Drop]:
+def _write_ahead(work: UnitOfWork, sale: _Sale) -> None:
+    """Queue what is written before the goods are locked and the numbers taken: others wait for both until the commit.
+
+    Where a quota counts documents its lock comes with the first of them, and behind the numbers for everybody: then
+    only the invoice's lines.
+    """
+    add_lines(work, sale.invoice, sale.invoice_lines)
+    if not sale.counted:
+        add_order(work, sale.order, sale.lines)
+
+
+async def _post(work: UnitOfWork, ledger: Ledger, stock: Stock, sale: _Sale) -> tuple[DeliveryRow | None, InvoiceRow]:
+    # The moves come before the numbers: what they change of later costs takes a number too.
+    moves = issue(stock, sale.drops, sale.order.location_id)
+    billed = book(work, ledger, sale.invoice, sale.invoice_lines)
+    note = new_delivery(work, sale.order, ledger, sale.drops, moves, sale.order.text, sale.order.external_id)
+    booked = await book_delivery(work, ledger, stock, note) if sale.drops else None
+    if not sale.counted:
+        _add_delivery_lines(work, booked)
+    numbers = await numbered(work, ledger, stock, *(["delivery", "invoice"] if booked else ["invoice"]))
+    if sale.counted:
+        add_order(work, sale.order, sale.lines)
+        _add_delivery_lines(work, booked)
+    delivery = post_delivery(work, ledger, stock, booked, numbers[0]) if booked else None
+    return delivery, post_document(work, ledger, billed, numbers[-1])
+
+
+def _add_delivery_lines(work: UnitOfWork, booked: Booked | None) -> None:
+    """They point to the order's lines, so they come behind those."""
+    if booked is not None:
+        add_delivery_lines(work, booked.row.id, booked.lines)
+
+
+def _check_there(stock: Stock, drops: Sequence[Drop], location_id: UUID) -> None:
     """All goods at once. Raises InsufficientStock."""
-    goods = [line for line in lines if line.goods]
     stock.require(
         (
-            Demand(
-                line.product_id, order.location_id, line.base_quantity, pointer=f"/lines/{line.line_no - 1}/quantity"
-            )
-            for line in goods
+            Demand(drop.line.product_id, location_id, drop.base, pointer=f"/lines/{drop.line.line_no - 1}/quantity")
+            for drop in drops
         ),
         issue=True,
     )  # fmt: skip
-    return [Drop(line, line.quantity, line.base_quantity, _ZERO) for line in goods]
-
-
-def _add(work: UnitOfWork, order: OrderRow, lines: Sequence[LineRow], booked: Booked | None) -> None:
-    """The order, and what points to its lines."""
-    add_order(work, order, lines)
-    if booked is not None:
-        add_delivery_lines(work, booked.row.id, booked.lines)
 
 
 def _invoice(order: OrderRow, lines: Sequence[LineRow], data: DirectSaleInput) -> NewInvoice:

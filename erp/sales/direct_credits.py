@@ -24,7 +24,15 @@ from erp.inventory.stock import (
     stock_on,
     value_at,
 )
-from erp.invoicing.service import InvoiceRow, NewInvoice, NewInvoiceLine, book_document, post_document
+from erp.invoicing.service import (
+    InvoiceRow,
+    NewInvoice,
+    NewInvoiceLine,
+    add_lines,
+    book,
+    draft_rows,
+    post_document,
+)
 from erp.kernel.money import money_text
 from erp.kernel.text import Date, decimal
 from erp.parties.facts import PartyFacts, customer_of, party_facts
@@ -66,6 +74,9 @@ async def create_direct_credit(work: UnitOfWork, data: DirectCreditInput) -> Dir
     ]
     pairs = in_lock_order((line.product_id, draft.location_id) for line, _ in back)
     await stock_operation(work, pairs)
+    # Others wait for the goods from here on: what does not need them is written before.
+    credited, credited_lines = draft_rows(work, _credit_note(draft, data, on=on))
+    add_lines(work, credited, credited_lines)
     ensure_levels(work, pairs)
     periods, roles, levels, costs, *past = await work.load(
         *ledger_loads(on), *stock_loads(pairs), *past_loads(work, pairs, on, history=data.history)
@@ -76,12 +87,12 @@ async def create_direct_credit(work: UnitOfWork, data: DirectCreditInput) -> Dir
         _receive(stock, line_no, line, cost, draft.location_id) for line_no, (line, cost) in enumerate(back, start=1)
     ]
 
-    credited, _ = book_document(work, ledger, _credit_note(draft, data, on=ledger.document_date))
+    billed = book(work, ledger, credited, credited_lines)
     return_id = new_id()
     booking = await book_return(work, ledger, stock, return_id, came) if came else None
 
     numbers = await numbered(work, ledger, stock, *(["credit_note", "return"] if came else ["credit_note"]))
-    credit = post_document(work, ledger, credited, numbers[0])
+    credit = post_document(work, ledger, billed, numbers[0])
     receipt = None
     if booking is not None:
         receipt = _receipt(work, draft, data, ledger, credit.id, came)._replace(
