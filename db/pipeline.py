@@ -5,6 +5,7 @@ uses the same layers below (libpq wrapper, adaptation of values, waiting, cancel
 """
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -84,10 +85,9 @@ class Connection(AsyncConnection[tuple[Any, ...]]):
     async def _end(self, answers: PQGen[Any]) -> None:
         try:
             await self.cancel_safe(timeout=_CANCELLING)
-            await waiting.wait_async(answers, self.pgconn.socket, timeout=_CANCELLED)
+            with contextlib.suppress(QueryCanceled):
+                await waiting.wait_async(answers, self.pgconn.socket, timeout=_CANCELLED)
             _leave_pipeline_mode(self.pgconn)
-        except QueryCanceled:
-            pass
         except BaseException:
             self.inbox.close()
             self.pgconn.finish()
