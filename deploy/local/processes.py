@@ -95,7 +95,7 @@ def start(program: Program) -> Running:
             cwd=program.folder,
             env={**inherited_environment(program.account), **program.environment},
             process_group=0,
-            preexec_fn=dying_with(os.getpid(), program.death_signal, program.niceness),  # noqa: PLW1509 - 3 system calls
+            preexec_fn=_born_as(program),  # noqa: PLW1509 - three system calls
             user=_uid(program.account),
             group=_gid(program.account),
             extra_groups=None if program.account is None else (),
@@ -192,18 +192,26 @@ def _gid(account: Account | None) -> int | None:
     return None if account is None else account.gid
 
 
-def dying_with(parent: int, death: signal.Signals, niceness: int = 0) -> Callable[[], None] | None:
-    """What a child calls after the fork to get this signal when its parent is gone; None where there is no such.
+def _born_as(program: Program) -> Callable[[], None]:
+    """What the child calls between fork and exec."""
+    arm = dying_with(os.getpid(), program.death_signal)
 
-    `niceness`: how far it stands back.
-    """
+    def born() -> None:
+        os.nice(program.niceness)
+        if arm is not None:
+            arm()
+
+    return born
+
+
+def dying_with(parent: int, death: signal.Signals) -> Callable[[], None] | None:
+    """What a child calls after the fork to get this signal when its parent is gone; None where there is no such."""
     if _libc is None:
         return None
     libc = _libc
 
     def arm() -> None:
         libc.prctl(PR_SET_PDEATHSIG, int(death), 0, 0, 0)
-        os.nice(niceness)
         if os.getppid() != parent:  # the parent died between fork and prctl
             os._exit(1)
 

@@ -72,10 +72,10 @@ async def create_direct_credit(work: UnitOfWork, data: DirectCreditInput) -> Dir
         for line, given in zip(draft.lines, data.lines, strict=True)
         if line.goods and given.restock
     ]
+    credited, credited_lines = draft_rows(work, _credit_note(draft, data, on=on))
     pairs = in_lock_order((line.product_id, draft.location_id) for line, _ in back)
     await stock_operation(work, pairs)
-    # Others wait for the goods from here on: what does not need them is written before.
-    credited, credited_lines = draft_rows(work, _credit_note(draft, data, on=on))
+    # Others wait for the goods from their locks to the commit: what does not need them is written before those.
     add_lines(work, credited, credited_lines)
     ensure_levels(work, pairs)
     periods, roles, levels, costs, *past = await work.load(
