@@ -287,7 +287,7 @@ FROM (
             FROM unnest(:sorted::uuid[], :locations::uuid[]) AS asked (products, locations))
     GROUP BY stock_moves.product_id, stock_moves.location_id, stock_moves.date) AS daily
 GROUP BY daily.product_id, daily.location_id HAVING max(daily.since) > 0;
--- A request sends these two with the number; what is read by \gset cannot be part of a pipeline.
+-- A request sends these five with the number; what is read by \gset cannot be part of a pipeline.
 UPDATE stock_levels
 SET on_hand = stock_levels.on_hand + moved.on_hands, reserved = stock_levels.reserved + moved.reserveds,
     version = stock_levels.version + 1
@@ -301,20 +301,6 @@ SET quantity = product_costs.quantity + moved.quantities, value = product_costs.
 FROM unnest(:sorted::uuid[], :sorted_issued::numeric[], :sorted_values::numeric[], :sorted_costs::numeric[])
     AS moved (products, quantities, amounts, lasts)
 WHERE product_costs.tenant_id = :tenant::uuid AND product_costs.product_id = moved.products;
-\endpipeline
-INSERT INTO number_series (tenant_id, series, year, prefix, last_number)
-SELECT :tenant::uuid, new.series, :year::integer, new.prefixes, new.counts
-FROM unnest(
-    ARRAY['delivery'], ARRAY['DN'], ARRAY[1::bigint]) AS new (series, prefixes, counts) ORDER BY new.series
-ON CONFLICT (tenant_id, series, year) DO UPDATE SET last_number = number_series.last_number + excluded.last_number
-RETURNING prefix || '-' || year || '-' || lpad(last_number::text, 6, '0') AS delivery_number \gset
-\startpipeline
-INSERT INTO journal_entries (
-    tenant_id, id, number, journal, period_id, date, document_date, source_type, source_id, text,
-    line_count, reverses_id, external_id, created_by, created_at)
-VALUES (
-    :tenant::uuid, (:entry1 || :key)::uuid, :delivery_number, 'stock', :period::uuid, :today::date,
-    :today::date, 'delivery', (:delivery || :key)::uuid, '', 4, NULL, NULL, :principal::uuid, now());
 INSERT INTO journal_lines (
     tenant_id, entry_id, date, currency, rate, base_amount, line_no, account_code, amount, party_id,
     product_id, text)
@@ -335,13 +321,6 @@ FROM unnest(
     ARRAY[(:move1 || :key)::uuid, (:move2 || :key)::uuid, (:move3 || :key)::uuid], :products::uuid[],
     :locations::uuid[], :issued::numeric[], :values::numeric[], :costs::numeric[],
     ARRAY[(:part1 || :key)::uuid, (:part2 || :key)::uuid, (:part3 || :key)::uuid], ARRAY[1, 2, 3]) AS new;
-INSERT INTO deliveries (
-    tenant_id, id, number, order_id, party_id, location_id, date, accounting_date, cost, line_count,
-    entry_id, text, external_id, version, created_at)
-VALUES (
-    :tenant::uuid, (:delivery || :key)::uuid, :delivery_number, (:order || :key)::uuid, :party::uuid,
-    :location::uuid, :today::date, :today::date, :cost::numeric, 3, (:entry1 || :key)::uuid, '', NULL, 1,
-    now());
 INSERT INTO delivery_lines (
     tenant_id, delivery_id, id, line_no, order_line_id, product_id, quantity, unit_code, base_quantity,
     unit_cost, cost, returned, returned_cost)
@@ -351,6 +330,30 @@ FROM unnest(
     ARRAY[(:line1 || :key)::uuid, (:line2 || :key)::uuid, (:line3 || :key)::uuid], :products::uuid[],
     :quantities::numeric[], :units::text[], :quantities::numeric[], :costs::numeric[],
     :line_costs::numeric[], :zeros::numeric[], :zeros::numeric[]) AS new;
+\endpipeline
+INSERT INTO number_series (tenant_id, series, year, prefix, last_number)
+SELECT :tenant::uuid, new.series, :year::integer, new.prefixes, new.counts
+FROM (
+    SELECT * FROM unnest(ARRAY['delivery'], ARRAY['DN'], ARRAY[1::bigint]) AS asked (series, prefixes, counts)
+    ORDER BY asked.series) AS new
+WHERE pg_advisory_xact_lock(
+    hashtextextended(concat(:tenant::uuid::text, '/', :year::integer, '/', new.series), 126879548401011)) IS NOT NULL
+ON CONFLICT (tenant_id, series, year) DO UPDATE SET last_number = number_series.last_number + excluded.last_number
+RETURNING prefix || '-' || year || '-' || lpad(last_number::text, 6, '0') AS delivery_number \gset
+\startpipeline
+INSERT INTO journal_entries (
+    tenant_id, id, number, journal, period_id, date, document_date, source_type, source_id, text,
+    line_count, reverses_id, external_id, created_by, created_at)
+VALUES (
+    :tenant::uuid, (:entry1 || :key)::uuid, :delivery_number, 'stock', :period::uuid, :today::date,
+    :today::date, 'delivery', (:delivery || :key)::uuid, '', 4, NULL, NULL, :principal::uuid, now());
+INSERT INTO deliveries (
+    tenant_id, id, number, order_id, party_id, location_id, date, accounting_date, cost, line_count,
+    entry_id, text, external_id, version, created_at)
+VALUES (
+    :tenant::uuid, (:delivery || :key)::uuid, :delivery_number, (:order || :key)::uuid, :party::uuid,
+    :location::uuid, :today::date, :today::date, :cost::numeric, 3, (:entry1 || :key)::uuid, '', NULL, 1,
+    now());
 UPDATE reservations
 SET state = CASE WHEN reservations.open_quantity - taken.quantities = 0 THEN 'consumed' ELSE reservations.state END,
     open_quantity = reservations.open_quantity - taken.quantities,
@@ -533,20 +536,6 @@ SELECT
 FROM invoice_lines
 WHERE invoice_lines.tenant_id = :tenant::uuid AND invoice_lines.invoice_id = (:invoice || :key)::uuid
 ORDER BY invoice_lines.line_no;
-\endpipeline
-INSERT INTO number_series (tenant_id, series, year, prefix, last_number)
-SELECT :tenant::uuid, new.series, :year::integer, new.prefixes, new.counts
-FROM unnest(
-    ARRAY['invoice'], ARRAY['INV'], ARRAY[1::bigint]) AS new (series, prefixes, counts) ORDER BY new.series
-ON CONFLICT (tenant_id, series, year) DO UPDATE SET last_number = number_series.last_number + excluded.last_number
-RETURNING prefix || '-' || year || '-' || lpad(last_number::text, 6, '0') AS invoice_number \gset
-\startpipeline
-INSERT INTO journal_entries (
-    tenant_id, id, number, journal, period_id, date, document_date, source_type, source_id, text,
-    line_count, reverses_id, external_id, created_by, created_at)
-VALUES (
-    :tenant::uuid, (:entry2 || :key)::uuid, :invoice_number, 'sales', :period::uuid, :today::date,
-    :today::date, 'invoice', (:invoice || :key)::uuid, '', 3, NULL, NULL, :principal::uuid, now());
 INSERT INTO journal_lines (
     tenant_id, entry_id, date, currency, rate, base_amount, line_no, account_code, amount, party_id,
     product_id, text)
@@ -558,6 +547,23 @@ FROM unnest(
     ARRAY[:gross::numeric, -(:net::numeric), -(:tax::numeric)], ARRAY[:party::uuid, NULL, NULL],
     ARRAY[NULL, NULL, NULL]::uuid[], ARRAY['', '', '20 %'])
     AS new (line_nos, accounts, amounts, parties, products, texts);
+\endpipeline
+INSERT INTO number_series (tenant_id, series, year, prefix, last_number)
+SELECT :tenant::uuid, new.series, :year::integer, new.prefixes, new.counts
+FROM (
+    SELECT * FROM unnest(ARRAY['invoice'], ARRAY['INV'], ARRAY[1::bigint]) AS asked (series, prefixes, counts)
+    ORDER BY asked.series) AS new
+WHERE pg_advisory_xact_lock(
+    hashtextextended(concat(:tenant::uuid::text, '/', :year::integer, '/', new.series), 126879548401011)) IS NOT NULL
+ON CONFLICT (tenant_id, series, year) DO UPDATE SET last_number = number_series.last_number + excluded.last_number
+RETURNING prefix || '-' || year || '-' || lpad(last_number::text, 6, '0') AS invoice_number \gset
+\startpipeline
+INSERT INTO journal_entries (
+    tenant_id, id, number, journal, period_id, date, document_date, source_type, source_id, text,
+    line_count, reverses_id, external_id, created_by, created_at)
+VALUES (
+    :tenant::uuid, (:entry2 || :key)::uuid, :invoice_number, 'sales', :period::uuid, :today::date,
+    :today::date, 'invoice', (:invoice || :key)::uuid, '', 3, NULL, NULL, :principal::uuid, now());
 INSERT INTO open_items (
     tenant_id, id, party_id, side, direction, document_type, document_id, document_number, date, due_date,
     currency, amount, open_amount, created_at)
@@ -633,18 +639,14 @@ ORDER BY open_items.id FOR UPDATE;
 \endpipeline
 INSERT INTO number_series (tenant_id, series, year, prefix, last_number)
 SELECT :tenant::uuid, new.series, :year::integer, new.prefixes, new.counts
-FROM unnest(
-    ARRAY['payment'], ARRAY['PAY'], ARRAY[1::bigint]) AS new (series, prefixes, counts) ORDER BY new.series
+FROM (
+    SELECT * FROM unnest(ARRAY['payment'], ARRAY['PAY'], ARRAY[1::bigint]) AS asked (series, prefixes, counts)
+    ORDER BY asked.series) AS new
+WHERE pg_advisory_xact_lock(
+    hashtextextended(concat(:tenant::uuid::text, '/', :year::integer, '/', new.series), 126879548401011)) IS NOT NULL
 ON CONFLICT (tenant_id, series, year) DO UPDATE SET last_number = number_series.last_number + excluded.last_number
 RETURNING prefix || '-' || year || '-' || lpad(last_number::text, 6, '0') AS payment_number \gset
 \startpipeline
-INSERT INTO journal_entries (
-    tenant_id, id, number, journal, period_id, date, document_date, source_type, source_id, text,
-    line_count, reverses_id, external_id, created_by, created_at)
-VALUES (
-    :tenant::uuid, (:entry3 || :key)::uuid, :payment_number, 'bank', :period::uuid, :today::date,
-    :today::date, 'payment', (:payment || :key)::uuid, :payment_number, 2, NULL, NULL, :principal::uuid,
-    now());
 INSERT INTO journal_lines (
     tenant_id, entry_id, date, currency, rate, base_amount, line_no, account_code, amount, party_id,
     product_id, text)
@@ -655,6 +657,13 @@ FROM unnest(
     ARRAY[1, 2], ARRAY[:bank, :receivables], ARRAY[:gross::numeric, -(:gross::numeric)],
     ARRAY[NULL, :party::uuid], ARRAY[NULL, NULL]::uuid[], ARRAY['', ''])
     AS new (line_nos, accounts, amounts, parties, products, texts);
+INSERT INTO journal_entries (
+    tenant_id, id, number, journal, period_id, date, document_date, source_type, source_id, text,
+    line_count, reverses_id, external_id, created_by, created_at)
+VALUES (
+    :tenant::uuid, (:entry3 || :key)::uuid, :payment_number, 'bank', :period::uuid, :today::date,
+    :today::date, 'payment', (:payment || :key)::uuid, :payment_number, 2, NULL, NULL, :principal::uuid,
+    now());
 INSERT INTO payments (
     tenant_id, id, number, direction, side, state, party_id, date, accounting_date, currency, amount,
     unallocated, method, account_code, reference, entry_id, reversal_entry_id, reversal_reason, external_id,
