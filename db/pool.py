@@ -5,7 +5,7 @@ import select
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from psycopg import OperationalError
 from psycopg import errors as pg
@@ -16,6 +16,8 @@ from db.counting import count_flush
 from db.errors import Overloaded
 from db.pipeline import Connection, Preparing, exchange
 from db.statement import Bound
+
+R = TypeVar("R")
 
 #: Seconds a connection stays at hand unused, and seconds after which it goes back to be looked at in any case.
 _AT_HAND = 1.0
@@ -245,14 +247,19 @@ async def flush(connection: Connection, statements: Sequence[Bound[Any]]) -> lis
 
     The first statement that fails raises its own psycopg error; the ones behind it did not run.
     """
+    return await observed(statements, exchange(connection, statements))
+
+
+async def observed(statements: Sequence[Bound[Any]], answers: Coroutine[Any, Any, R]) -> R:
+    """What `answers` brings, counted and told of as a flush of these statements, which another may send."""
     count_flush(statements)
-    if _observer is None:
-        return await exchange(connection, statements)
+    if (observer := _observer) is None:
+        return await answers
     started, failure = time.time_ns(), None
     try:
-        return await exchange(connection, statements)
+        return await answers
     except BaseException as error:
         failure = error
         raise
     finally:
-        _observer([statement.sql for statement in statements], started, time.time_ns(), failure)
+        observer([statement.sql for statement in statements], started, time.time_ns(), failure)

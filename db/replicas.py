@@ -13,6 +13,7 @@ from psycopg_pool import PoolTimeout
 from db.consistency import parse_lsn
 from db.errors import DomainError
 from db.pool import Pool, flush
+from db.shared_flush import SharedFlushes
 from db.statement import Bound
 
 _REPLAYED: Bound[tuple[Any, ...]] = Bound("SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn()::text", {})
@@ -23,11 +24,15 @@ _UNREACHABLE = (psycopg.Error, DomainError, PoolTimeout, TimeoutError, OSError)
 
 
 class Replica:
-    """One standby: its pool, the last position it is known to have replayed, and whether it may serve."""
+    """One standby: its pool, the last position it is known to have replayed, and whether it may serve.
+
+    `look_ups`: the way to its pool for reads of a few rows by key.
+    """
 
     def __init__(self, name: str, pool: Pool) -> None:
         self.name = name
         self.pool = pool
+        self.look_ups = SharedFlushes(pool)
         self.replayed = -1
         self.lag_seconds = 0.0
         self.healthy = False

@@ -125,6 +125,10 @@ class TenantDatabase:
         """
         return await self._reads.read(caller.tenant.id, caller.principal_id, statements, consistency)
 
+    async def look_up(self, caller: Caller, statement: Bound[T], *, consistency: int | None = None) -> list[T]:
+        """The rows of a statement that reads a few of them by key; as `read`, in fewer round trips when many ask."""
+        return await self._reads.look_up(caller.tenant.id, caller.principal_id, statement, consistency)
+
     async def read_with_position(
         self, caller: Caller, *statements: Bound[Any], consistency: int | None = None
     ) -> tuple[tuple[list[Any], ...], int]:

@@ -59,6 +59,11 @@ class RoutedDatabase(TenantDatabase):
             return await super().read(caller, *statements, consistency=consistency)
         return await self._home(caller).read(caller, *statements, consistency=consistency)
 
+    async def look_up(self, caller: Caller, statement: Bound[T], *, consistency: int | None = None) -> list[T]:
+        if caller.tenant.database == MAIN:
+            return await super().look_up(caller, statement, consistency=consistency)
+        return await self._home(caller).look_up(caller, statement, consistency=consistency)
+
     async def read_with_position(
         self, caller: Caller, *statements: Bound[Any], consistency: int | None = None
     ) -> tuple[tuple[list[Any], ...], int]:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +30,14 @@ _USUAL = 7.0
 
 #: The replica broke or cancelled the query (recovery conflict): the read may be tried elsewhere.
 _ELSEWHERE = (psycopg.OperationalError, psycopg.errors.SerializationFailure, psycopg.InterfaceError)
+
+
+class _How(Enum):
+    """What is asked for: rows; rows and a position that covers them; a few rows by key, in a flush with others'."""
+
+    ROWS = auto()
+    WITH_POSITION = auto()
+    LOOK_UP = auto()
 
 
 class TenantReads:
@@ -61,43 +70,39 @@ class TenantReads:
         """The rows of each statement, all from one snapshot. Raises ReadUnavailable, StatementTimeout,
         DeadlineExceeded.
         """
-        results, _ = await self._route(tenant_id, reader, statements, after, tell_position=False)
+        results, _ = await self._route(tenant_id, reader, statements, after, _How.ROWS)
         return results
+
+    async def look_up(self, tenant_id: UUID, reader: UUID, statement: Bound[Any], after: int | None) -> list[Any]:
+        """The rows of one statement that reads a few of them by key. Raises as `read`.
+
+        Sent together with other callers' when many ask at once, so a statement that takes long would hold them up.
+        """
+        (found,), _ = await self._route(tenant_id, reader, (statement,), after, _How.LOOK_UP)
+        return found
 
     async def read_with_position(
         self, tenant_id: UUID, reader: UUID, statements: tuple[Bound[Any], ...], after: int | None
     ) -> tuple[tuple[list[Any], ...], int]:
         """As `read`, with a position that covers everything the read may have seen."""
-        return await self._route(tenant_id, reader, statements, after, tell_position=True)
+        return await self._route(tenant_id, reader, statements, after, _How.WITH_POSITION)
 
     async def _route(
-        self,
-        tenant_id: UUID,
-        reader: UUID,
-        statements: tuple[Bound[Any], ...],
-        after: int | None,
-        *,
-        tell_position: bool,
+        self, tenant_id: UUID, reader: UUID, statements: tuple[Bound[Any], ...], after: int | None, how: _How
     ) -> tuple[tuple[list[Any], ...], int]:
+        body = self._body(tenant_id, statements)
         left = remaining()
         if left is None or left > _USUAL:
-            return await self._asked(tenant_id, reader, statements, after, tell_position=tell_position)
+            return await self._asked(reader, body, after, how)
         try:
             async with asyncio.timeout(within(left)):
-                return await self._asked(tenant_id, reader, statements, after, tell_position=tell_position)
+                return await self._asked(reader, body, after, how)
         except TimeoutError:
             raise DeadlineExceeded("The request's time passed while it read.", retry_after=1) from None
 
     async def _asked(
-        self,
-        tenant_id: UUID,
-        reader: UUID,
-        statements: tuple[Bound[Any], ...],
-        after: int | None,
-        *,
-        tell_position: bool,
+        self, reader: UUID, body: list[Bound[Any]], after: int | None, how: _How
     ) -> tuple[tuple[list[Any], ...], int]:
-        body = self._body(tenant_id, statements)
         reason = "asked" if after == PRIMARY_ONLY else "none_eligible"
         for attempt in range(len(self._replicas.replicas)):
             replica = await self._current_replica(after, reader)
@@ -105,7 +110,7 @@ class TenantReads:
                 reason = reason if after in (None, PRIMARY_ONLY) else "behind"
                 break
             try:
-                results = await self._on(replica.pool, body, _REPLAYED if tell_position else None)
+                results = await self._on_replica(replica, body, how)
             except psycopg.errors.QueryCanceled as error:
                 raise StatementTimeout(retry_after=1) from error
             except _ELSEWHERE:
@@ -115,7 +120,15 @@ class TenantReads:
             self._observe("replica", "failed_over" if attempt else "current")
             return results
         self._observe("primary", reason)
-        return await self._on_primary(body, _WRITTEN if tell_position else None)
+        return await self._on_primary(body, _WRITTEN if how is _How.WITH_POSITION else None)
+
+    async def _on_replica(
+        self, replica: Replica, body: list[Bound[Any]], how: _How
+    ) -> tuple[tuple[list[Any], ...], int]:
+        if how is _How.LOOK_UP:
+            opening, wanted = body
+            return (await replica.look_ups.rows(opening, wanted),), 0
+        return await self._on(replica.pool, body, _REPLAYED if how is _How.WITH_POSITION else None)
 
     def _body(self, tenant_id: UUID, statements: tuple[Bound[Any], ...]) -> list[Bound[Any]]:
         settings = settings_of(tenant_id, self._bounds)

@@ -135,14 +135,25 @@ async def read(request: ApiRequest, permission: str, *statements: Bound[Any]) ->
     return await read_rows(request, *statements)
 
 
+async def look_up(request: ApiRequest, permission: str, wanted: Bound[T]) -> list[T]:
+    """The rows of a statement that reads a few of them by key; as `read`, which it takes fewer round trips than
+    when many ask at once.
+    """
+    request.caller.require(permission)
+    refuse_unknown_parameters(request)
+    if b"consistency-token" in request.context.headers:
+        [rows] = await read_rows(request, wanted)
+        return rows
+    return await request.database.look_up(request.caller, wanted, consistency=request.read_position)
+
+
 async def read_one(request: ApiRequest, permission: str, wanted: Bound[T], **named: object) -> T:
-    """The one row there is, as `read` reads it. Raises NotFound, which tells what was `named`."""
-    [found] = await read(request, permission, wanted)
+    """The one row there is, as `look_up` reads it. Raises NotFound, which tells what was `named`."""
+    found = await look_up(request, permission, wanted)
     if not found:
         facts: dict[str, Any] = {name: str(value) for name, value in named.items()}
         raise NotFound(**facts)
-    row: T = found[0]
-    return row
+    return found[0]
 
 
 async def read_rows(request: ApiRequest, *statements: Bound[Any]) -> tuple[list[Any], ...]:

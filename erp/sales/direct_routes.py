@@ -6,9 +6,8 @@ from uuid import UUID
 from litestar import get, post
 
 from erp.http.answers import Reply
-from erp.http.commands import Command, perform, read, show
+from erp.http.commands import Command, perform, read_one, show
 from erp.http.request import ApiRequest
-from erp.kernel.errors import NotFound
 from erp.kernel.money import money_text
 from erp.sales import service
 from erp.sales.claims import claims_of_direct_credits, claims_of_direct_sales
@@ -38,10 +37,8 @@ async def create_direct_sale(request: ApiRequest, data: DirectSaleInput) -> Repl
 
 @get("/direct-sales/{order_id:uuid}", summary="Read a direct sale", tags=["Direct sales"])
 async def get_direct_sale(request: ApiRequest, order_id: UUID) -> Reply[DirectSaleView]:
-    [found] = await read(request, "sales_orders:read", DIRECT_SALE(order_id=order_id))
-    if not found:
-        raise NotFound(order_id=str(order_id))
-    return show(DirectSaleView(**_shown(found[0])))
+    found = await read_one(request, "sales_orders:read", DIRECT_SALE(order_id=order_id), order_id=order_id)
+    return show(DirectSaleView(**_shown(found)))
 
 
 @post("/direct-credits", summary="Credit without an invoice", tags=["Direct sales"])
@@ -56,10 +53,9 @@ async def create_direct_credit(request: ApiRequest, data: DirectCreditInput) -> 
 
 @get("/direct-credits/{credit_note_id:uuid}", summary="Read a direct credit", tags=["Direct sales"])
 async def get_direct_credit(request: ApiRequest, credit_note_id: UUID) -> Reply[DirectCreditView]:
-    [found] = await read(request, "invoices:read", DIRECT_CREDIT(credit_note_id=credit_note_id))
-    if not found:
-        raise NotFound(credit_note_id=str(credit_note_id))
-    return show(DirectCreditView(**_shown(found[0])))
+    wanted = DIRECT_CREDIT(credit_note_id=credit_note_id)
+    found = await read_one(request, "invoices:read", wanted, credit_note_id=credit_note_id)
+    return show(DirectCreditView(**_shown(found)))
 
 
 def _shown(row: DirectSaleRow | DirectCreditRow) -> dict[str, Any]:

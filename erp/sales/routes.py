@@ -6,7 +6,7 @@ from uuid import UUID
 from litestar import Router, get, patch, post
 
 from erp.http.answers import Reply
-from erp.http.commands import Command, perform, read, show
+from erp.http.commands import Command, look_up, perform, read, show
 from erp.http.listing import Page, list_page
 from erp.http.request import ApiRequest
 from erp.invoicing.schemas import InvoiceView
@@ -120,7 +120,7 @@ async def invoice_order(
 @get("/sales-orders/{order_id:uuid}", summary="Read a sales order")
 async def get_order(request: ApiRequest, order_id: UUID) -> Reply[OrderView]:
     """With its lines, what is reserved, delivered, returned and invoiced of each, and how far it is paid."""
-    [shown] = await read(request, "sales_orders:read", SHOWN_ORDER(order_id=order_id))
+    shown = await look_up(request, "sales_orders:read", SHOWN_ORDER(order_id=order_id))
     return show(shown_order(shown, order_id))
 
 

@@ -13,6 +13,7 @@ from db.consistency import PRIMARY_ONLY, InvalidConsistencyToken, TokenCodec
 from db.counting import RoundTrips, round_trips
 from db.replicas import ReplicaSet
 from db.statement import Bound
+from tenancy.caller import Caller
 from tenancy.database import TenantDatabase
 from tenancy.work import UnitOfWork
 from tests.services import Services
@@ -126,6 +127,43 @@ async def test_a_killed_standby_costs_no_read(
             assert found == 0
     finally:
         services.processes.restart("replica1")
+    await until(lambda: all(replica.healthy for replica in replicas.replicas), 30)
+
+
+async def test_look_ups_of_many_tenants_at_once_see_their_own(database: TenantDatabase, newcomer: Newcomer) -> None:
+    callers = [await newcomer() for _ in range(6)]
+    written = {}
+    for number, caller in enumerate(callers):
+        for _ in range(number):
+            written[number] = (await database.run(caller, write)).position
+
+    async def seen(number: int) -> int:
+        [(count,)] = await database.look_up(callers[number], COUNT, consistency=written.get(number))
+        return int(count)
+
+    numbers = [number % 6 for number in range(240)]
+    assert await asyncio.gather(*map(seen, numbers)) == numbers
+
+
+async def test_a_killed_standby_costs_no_look_up(
+    services: Services, database: TenantDatabase, replicas: ReplicaSet, newcomer: Newcomer
+) -> None:
+    callers = [await newcomer() for _ in range(4)]
+    found: list[int] = []
+
+    async def look(caller: Caller) -> None:
+        for _ in range(50):
+            [(count,)] = await database.look_up(caller, COUNT)
+            found.append(count)
+
+    looking = [asyncio.create_task(look(caller)) for caller in callers for _ in range(4)]
+    await until(lambda: len(found) > 40)
+    services.processes["replica1"].process.kill()
+    try:
+        await asyncio.gather(*looking)
+    finally:
+        services.processes.restart("replica1")
+    assert found == [0] * 800
     await until(lambda: all(replica.healthy for replica in replicas.replicas), 30)
 
 
