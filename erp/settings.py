@@ -3,13 +3,16 @@
 import os
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 
 from db.pipeline import Preparing
 from db.two_phase import MAIN
+
+N = TypeVar("N", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +99,24 @@ def _databases(text: str) -> dict[str, DatabaseSettings]:
     return found
 
 
+def number_of(name: str, value: str | float, kind: Callable[[str | float], N]) -> N:
+    """What a variable says, or its default. Raises ValueError that names it: the last line of a start that failed."""
+    try:
+        return kind(value)
+    except ValueError:
+        wanted = "a whole number" if kind is int else "a number"
+        raise ValueError(f"{name} is {value!r}: it must be {wanted}.") from None
+
+
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Settings from `ERP_*` variables. Raises MissingSetting, ValueError."""
     env = os.environ if environment is None else environment
 
     def number(name: str, default: int) -> int:
-        return int(env.get(name, default))
+        return number_of(name, env.get(name, default), int)
+
+    def seconds(name: str, default: float) -> float:
+        return number_of(name, env.get(name, default), float)
 
     return Settings(
         instance=env.get("ERP_INSTANCE") or f"{socket.gethostname()}-{os.getpid()}",
@@ -118,14 +133,14 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         two_phase_url=env.get("ERP_TWO_PHASE_URL") or _required(env, "ERP_DATABASE_URL"),
         databases=_databases(env.get("ERP_DATABASES", "")),
         payments_url=env.get("ERP_PAYMENTS_URL", ""),
-        payments_timeout=float(env.get("ERP_PAYMENTS_TIMEOUT", "5.0")),
+        payments_timeout=seconds("ERP_PAYMENTS_TIMEOUT", 5.0),
         public_url=env.get("ERP_PUBLIC_URL", "https://localhost"),
         prepared_statements=_preparing(env.get("ERP_PREPARED_STATEMENTS", "off")),
         pool_size=number("ERP_POOL_SIZE", 10),
         replica_pool_size=number("ERP_REPLICA_POOL_SIZE", 8),
-        pool_wait=float(env.get("ERP_POOL_WAIT", "1.0")),
+        pool_wait=seconds("ERP_POOL_WAIT", 1.0),
         concurrency=number("ERP_CONCURRENCY", 48),
-        queue_wait=float(env.get("ERP_QUEUE_WAIT", "1.0")),
+        queue_wait=seconds("ERP_QUEUE_WAIT", 1.0),
         trusted_proxies=tuple(env.get("ERP_TRUSTED_PROXIES", "127.0.0.1,::1").split(",")),
         key_per_minute=number("ERP_KEY_PER_MINUTE", 600),
         user_per_minute=number("ERP_USER_PER_MINUTE", 120),
@@ -137,8 +152,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         log_level=env.get("ERP_LOG_LEVEL", "INFO"),
         otlp_endpoint=env.get("ERP_OTLP_ENDPOINT", ""),
         api_instances=number("ERP_API_INSTANCES", 3),
-        instance_heartbeat=float(env.get("ERP_INSTANCE_HEARTBEAT", "5.0")),
-        instance_dead_after=float(env.get("ERP_INSTANCE_DEAD_AFTER", "20.0")),
+        instance_heartbeat=seconds("ERP_INSTANCE_HEARTBEAT", 5.0),
+        instance_dead_after=seconds("ERP_INSTANCE_DEAD_AFTER", 20.0),
         region=env.get("ERP_REGION", ""),
         zone=env.get("ERP_ZONE", ""),
     )

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from erp.settings import number_of
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
@@ -63,6 +65,7 @@ def load_worker_settings(environment: Mapping[str, str] | None = None) -> Worker
     env = os.environ if environment is None else environment
     chosen: dict[str, Any] = {}
     for field in fields(WorkerSettings):
-        if text := env.get(f"ERP_WORKER_{field.name.upper()}"):
-            chosen[field.name] = int(text) if isinstance(field.default, int) else float(text)
+        name = f"ERP_WORKER_{field.name.upper()}"
+        if text := env.get(name):
+            chosen[field.name] = number_of(name, text, int if isinstance(field.default, int) else float)
     return WorkerSettings(**chosen)

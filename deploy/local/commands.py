@@ -79,7 +79,7 @@ def status(
 def logs(
     names: Annotated[list[str] | None, typer.Argument(help="Processes; all when none is named.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing what is added.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last lines.")] = 20,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last lines.")] = 20,
 ) -> None:
     """Print the end of the logs."""
     layout = state_layout()

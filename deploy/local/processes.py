@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -156,9 +157,10 @@ def open_log(path: Path) -> IO[bytes]:
 
 
 def tail(path: Path, lines: int = 20) -> str:
-    """The end of a log, for messages about a failed start."""
+    """The last `lines` lines of a log, whole, however long they are."""
     try:
-        text = path.read_bytes()[-16_384:].decode(errors="replace")
+        with path.open("rb") as log:
+            text = b"".join(deque(log, maxlen=lines)).decode(errors="replace")
     except FileNotFoundError:
         return "(no log)"
     return "\n".join(text.splitlines()[-lines:])

@@ -54,8 +54,11 @@ class Api:
 
     @classmethod
     def over_tls(cls, url: str, token: str, ca: Path | None, *, connections: int = 8) -> "Api":
-        """`ca`: the authority to trust, the machine's own unless given."""
-        context = ssl.create_default_context(cafile=str(ca)) if ca else ssl.create_default_context()
+        """`ca`: the authority to trust, the machine's own unless given. Raises ApiProblem when it is none."""
+        try:
+            context = ssl.create_default_context(cafile=str(ca)) if ca else ssl.create_default_context()
+        except OSError as error:  # which ssl.SSLError is, too
+            raise ApiProblem(f"{ca} is no certificate authority: {error.strerror or error}") from error
         return cls(
             httpx.AsyncClient(
                 base_url=url,

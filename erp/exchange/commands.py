@@ -49,6 +49,11 @@ def online_retail(
         raise typer.BadParameter(str(error)) from error
     if not documents:
         raise typer.BadParameter(f"{file} holds no document.")
+    if rejects is not None:  # not only after an hour of loading
+        try:
+            rejects.open("a").close()
+        except OSError as error:
+            raise typer.BadParameter(f"{rejects} cannot be written: {error.strerror}.") from error
     layout = state_layout()
     url, ca = url or _local_url(layout), ca or (layout.certificate if layout.certificate.exists() else None)
     first = min(document.day for document in documents)

@@ -113,7 +113,10 @@ def export(
     if output is None:
         sys.stdout.write(text)
     else:
-        output.write_text(text)
+        try:
+            output.write_text(text)
+        except OSError as error:
+            raise typer.BadParameter(f"{output} cannot be written: {error.strerror}.") from error
 
 
 @config.command("import")
@@ -141,7 +144,9 @@ def _typed(kind: str, text: str) -> Any:
     if kind in ("string", "decimal"):
         return text
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        json.dumps(value, allow_nan=False)  # what Python reads and JSON has not: NaN, 1e999
+        return value
     except ValueError as error:
         raise typer.BadParameter(f"The value is of type {kind}.") from error
 

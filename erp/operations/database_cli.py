@@ -14,6 +14,7 @@ from deploy.local.errors import LocalFleetError
 from deploy.local.layout import state_layout
 from deploy.local.options import read_options
 from deploy.local.plan import make_plan
+from deploy.local.status import is_supervised
 from erp.operations.service_cli import console, print_json, table
 from erp.runtime import Runtime, build_runtime
 from erp.settings import Settings, load_settings
@@ -71,8 +72,11 @@ def _plain(value: Any) -> Any:
 
 
 def _settings() -> Settings:
-    """Those of this process's environment, else the local fleet's."""
+    """Those of this process's environment, else the local fleet's. Raises typer.BadParameter without either."""
     if os.environ.get("ERP_DATABASE_URL"):
         return load_settings()
-    plan = make_plan(state_layout(), read_options())
+    layout = state_layout()
+    if not is_supervised(layout):  # its databases end with the supervisor; a plan would draw new credentials
+        raise typer.BadParameter("No fleet runs here: start it with `erp up`, or set ERP_DATABASE_URL.")
+    plan = make_plan(layout, read_options())
     return load_settings(plan.endpoints.environment("tool", "tool"))

@@ -72,6 +72,17 @@ async def test_a_tenants_configuration_from_the_command_line(tenant: Tenant, cli
     assert "tenant, version 6" in listed
 
 
+async def test_what_cannot_be_is_refused_in_a_line(tenant: Tenant, cli: Cli, tmp_path: Path) -> None:
+    for value in ("NaN", "1e999"):
+        refused = await cli(tenant.key, "set", "sales.reservation_ttl", value, "--reason", "A slip", code=2)
+        assert "The value is of type" in refused
+    assert "cannot be written" in await cli(tenant.key, "export", "--output", str(tmp_path / "no" / "file"), code=2)
+    nothing, garbage = tmp_path / "missing.pem", tmp_path / "garbage.pem"
+    garbage.write_text("no certificate")
+    for ca in (nothing, garbage):
+        assert "no certificate authority" in await cli(tenant.key, "--ca", str(ca), "list", code=1)
+
+
 async def test_the_operators_key_shows_and_sets_the_systems_values(services: Services, cli: Cli) -> None:
     listed = json.loads(await cli(services.operator_key, "list", "--json"))
     assert listed["scope"] == "system"

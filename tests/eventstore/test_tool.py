@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,6 +51,17 @@ async def test_the_tool_verifies_and_says_what_differs(erp: Cli, tenant: Tenant,
     tables.rows("UPDATE stock_levels SET on_hand = 51 WHERE tenant_id = %(id)s", id=tenant.id)
     assert "on_hand 51 50" in await erp("events", "verify", "--tenant", tenant.slug, code=1)
     assert "stock-movements" in await erp("projections", "list", "--tenant", tenant.slug)
+
+
+@pytest.mark.parametrize("words", [("events", "consumers"), ("two-phase", "list")])
+def test_without_a_fleet_it_says_so_at_once_and_makes_none(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ERP_DATABASE_URL", raising=False)
+    monkeypatch.setenv("ERP_STATE_DIR", str(tmp_path / "nowhere"))
+    result = CliRunner().invoke(app, list(words))
+    assert (result.exit_code, "No fleet runs here" in result.output) == (2, True), result.output
+    assert not (tmp_path / "nowhere").exists()
 
 
 async def test_a_tenant_of_a_further_database_is_verified_there(erp: Cli, newcomer: Newcomer) -> None:

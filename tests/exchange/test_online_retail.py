@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from erp.cli import app
 from erp.exchange.api import Api
 from erp.exchange.online_retail.documents import Kind, gather
 from erp.exchange.online_retail.rows import COLUMNS, WrongFormat, read_lines
@@ -51,6 +53,13 @@ async def load(tenant: Tenant, file: Path, progress: Any = lambda stage, done, t
     outcome = await Upload(Api(tenant.client), streams=3, progress=progress).run(documents, "test-source")
     outcome.rejected += unreadable
     return outcome
+
+
+def test_where_rejects_cannot_be_written_is_said_before_anything_is_loaded(file: Path, tmp_path: Path) -> None:
+    words = ["import", "online-retail", str(file), "--tenant", "nobody", "--key", "none"]
+    nowhere = ["--url", "http://127.0.0.1:1", "--rejects", str(tmp_path / "no" / "rejects.txt")]
+    result = CliRunner().invoke(app, [*words, *nowhere])
+    assert (result.exit_code, "cannot be written" in result.output) == (2, True), result.output
 
 
 @pytest.fixture

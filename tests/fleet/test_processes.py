@@ -10,9 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from deploy.local.accounts import service_account
 from deploy.local.children import Child
+from deploy.local.commands import fleet
 from deploy.local.descendants import birth, end_process
 from deploy.local.errors import StartFailed
 from deploy.local.plan import Member
@@ -195,3 +197,14 @@ def test_running_child_asks_for_no_attention(tmp_path: Path) -> None:
     crashed = time.monotonic()
     child.tend(crashed)
     assert 0 < child.rest(crashed) < 1
+
+
+def test_as_many_lines_of_a_log_are_shown_as_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = [f"{number} {'x' * 300}" for number in range(600)]
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "api-1.log").write_text("\n".join(written) + "\n")
+    monkeypatch.setenv("ERP_STATE_DIR", str(tmp_path))
+    shown = CliRunner().invoke(fleet, ["logs", "api-1", "-n", "500"])
+    assert shown.output.splitlines() == written[-500:]
+    for count in ("0", "-3"):
+        assert CliRunner().invoke(fleet, ["logs", "api-1", "-n", count]).exit_code == 2
