@@ -54,6 +54,8 @@ def set_value(
     expected_version: Annotated[int, typer.Option(help="Only if the key was last changed in this version.")] = -1,
 ) -> None:
     """Set a key, or take its value back. Every instance works with it within a second."""
+    if inherit and value:
+        raise typer.BadParameter("Give a value or --inherit, not both.")
 
     async def change(api: Api) -> Any:
         found = await api.get(_path(key))

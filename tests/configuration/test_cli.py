@@ -77,6 +77,8 @@ async def test_what_cannot_be_is_refused_in_a_line(tenant: Tenant, cli: Cli, tmp
         refused = await cli(tenant.key, "set", "sales.reservation_ttl", value, "--reason", "A slip", code=2)
         assert "The value is of type" in refused
     assert "cannot be written" in await cli(tenant.key, "export", "--output", str(tmp_path / "no" / "file"), code=2)
+    both = await cli(tenant.key, "set", "sales.reservation_ttl", "70", "--inherit", "--reason", "A slip", code=2)
+    assert "not both" in both
     nothing, garbage = tmp_path / "missing.pem", tmp_path / "garbage.pem"
     garbage.write_text("no certificate")
     for ca in (nothing, garbage):
