@@ -54,6 +54,7 @@ __all__ = [
     "made_row",
     "new_item_row",
     "pair",
+    "pointer_of",
     "save_allocations",
     "save_open_item",
     "settle",
@@ -154,6 +155,13 @@ def find_item(items: Sequence[OpenItemRow], demand: Demand) -> OpenItemRow:
     raise UnknownReference("There is no open item with this id.", pointer=demand.pointer, id=str(demand.target))
 
 
+def pointer_of(demands: Sequence[Demand], item: OpenItemRow) -> str | None:
+    """Where the request names the item, the last of several times."""
+    return next(
+        (demand.pointer for demand in reversed(demands) if demand.target in (item.id, item.document_id)), None
+    )
+
+
 def check_settles(
     item: OpenItemRow, *, party_id: UUID, side: Side, direction: Direction, on: date, pointer: str | None = None
 ) -> None:
@@ -169,7 +177,7 @@ def check_settles(
         raise AllocationTooEarly(
             f"{item.document_number} is dated {item.date}, the allocation {on}.",
             pointer=pointer,
-            hint="Record the payment as an advance, then allocate it on or after the date of the document.",
+            hint="Allocate on or after the date of the document; until then a payment is an advance.",
             **facts,
         )
 

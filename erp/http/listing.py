@@ -192,7 +192,7 @@ class Listing(Generic[R]):
         try:
             value, key = self._ends[sort.removeprefix("-")].decode(payload)
         except msgspec.DecodeError:
-            raise InvalidCursor(pointer="cursor") from None
+            raise InvalidCursor(pointer="cursor", source="query") from None
         return value, key
 
 
@@ -281,7 +281,9 @@ def read_limit(text: str | None) -> int:
     if not (text.isascii() and text.isdigit() and 0 < len(text) < 20 and int(text) > 0):
         raise Invalid("`limit` is a whole number from 1 to 200.", pointer="limit", source="query")
     if int(text) > MAX_LIMIT:
-        raise LimitExceeded(f"A page has at most {MAX_LIMIT} records.", pointer="limit", maximum=MAX_LIMIT)
+        raise LimitExceeded(
+            f"A page has at most {MAX_LIMIT} records.", pointer="limit", source="query", maximum=MAX_LIMIT
+        )
     return int(text)
 
 

@@ -30,7 +30,7 @@ def query_of(scope: HTTPScope | Any) -> dict[str, str]:
     for name, value in pairs:
         if name in result:
             raise DuplicateKey(f"The parameter `{name[:64]}` appears twice.", pointer=name[:64], source="query")
-        result[name] = check_text(value, pointer=name[:64])
+        result[name] = check_text(value, pointer=name[:64], source="query")
     return result
 
 

@@ -181,10 +181,12 @@ def _duplicate(raw: bytes) -> str | None:
     return None
 
 
-def check_text(text: str, *, pointer: str) -> str:
-    """A text from outside a body, in normalization form C. Raises InvalidText."""
+def check_text(text: str, *, pointer: str, source: str) -> str:
+    """A text from outside a body, in normalization form C. Raises InvalidText, which names `pointer` in `source`."""
     if text.isascii() and text.isprintable():
         return text
     if found := _FORBIDDEN.search(text):
-        raise InvalidText(pointer=pointer, characters=[f"U+{ord(found[0][0]):04X}"], position=found.start())
+        raise InvalidText(
+            pointer=pointer, source=source, characters=[f"U+{ord(found[0][0]):04X}"], position=found.start()
+        )
     return normalize("NFC", text)

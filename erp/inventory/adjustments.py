@@ -56,13 +56,13 @@ from tenancy.work import UnitOfWork
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A line of an adjustment, read: `quantity` signed, `unit_cost` only where the client gave one."""
+    """A line of an adjustment, read: `quantity` signed, `unit_cost` only where one was given, `at` its place."""
 
     product_id: UUID
     location_id: UUID
     quantity: Decimal
     unit_cost: Decimal | None
-    pointer: str
+    at: str
 
     @property
     def pair(self) -> Pair:
@@ -125,14 +125,14 @@ def read_lines(
         quantity = decimal(line.quantity)
         check_decimals(quantity, product, pointer=f"{at}/quantity")
         unit_cost = None if line.unit_cost is None else decimal(line.unit_cost)
-        found.append(Difference(product.product_id, location.id, quantity, unit_cost, f"{at}/quantity"))
+        found.append(Difference(product.product_id, location.id, quantity, unit_cost, at))
     return found
 
 
 def apply_lines(stock: Stock, lines: Sequence[Difference]) -> list[Move]:
     """One move a line, in order; everything written off is checked together first."""
-    found = [Demand(*line.pair, line.quantity, pointer=line.pointer) for line in lines if line.quantity > 0]
-    lost = [Demand(*line.pair, -line.quantity, pointer=line.pointer) for line in lines if line.quantity < 0]
+    found = [Demand(*line.pair, line.quantity, pointer=f"{line.at}/quantity") for line in lines if line.quantity > 0]
+    lost = [Demand(*line.pair, -line.quantity, pointer=f"{line.at}/quantity") for line in lines if line.quantity < 0]
     both = {(demand.product_id, demand.location_id) for demand in found}
     stock.require((demand for demand in lost if (demand.product_id, demand.location_id) not in both), issue=True)
     return [_move(stock, line) for line in lines]
@@ -140,9 +140,9 @@ def apply_lines(stock: Stock, lines: Sequence[Difference]) -> list[Move]:
 
 def _move(stock: Stock, line: Difference) -> Move:
     if line.quantity < 0:
-        return stock.issue(new_id(), *line.pair, -line.quantity, pointer=line.pointer)
+        return stock.issue(new_id(), *line.pair, -line.quantity, pointer=f"{line.at}/quantity")
     value = (
-        stock.average_value(line.product_id, line.quantity)
+        stock.average_value(line.product_id, line.quantity, pointer=f"{line.at}/unit_cost")
         if line.unit_cost is None
         else value_at(line.quantity, line.unit_cost, stock.currency)
     )

@@ -78,13 +78,13 @@ class Stock:
             return None
         return per_unit(cost.basis.value, cost.basis.quantity) if cost.basis.quantity else cost.last
 
-    def average_value(self, product_id: UUID, quantity: Decimal) -> Decimal:
-        """What `quantity` more would be worth at the average of the day. Raises CostUnknown."""
+    def average_value(self, product_id: UUID, quantity: Decimal, *, pointer: str | None = None) -> Decimal:
+        """What `quantity` more would be worth at the average of the day. Raises CostUnknown: `pointer` gives it."""
         cost = self._costs.get(product_id)
         if cost is not None and cost.basis.quantity:
             return share(cost.basis, quantity, self.currency)
         if cost is None or cost.last is None:
-            raise CostUnknown(product_id=str(product_id))
+            raise CostUnknown(pointer=pointer, product_id=str(product_id))
         return value_at(quantity, cost.last, self.currency)
 
     def require(self, demands: Iterable[Demand], *, issue: bool = False) -> None:

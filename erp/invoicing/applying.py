@@ -15,6 +15,7 @@ from erp.accounting.open_items import (
     lock_settled_items,
     made_row,
     pair,
+    pointer_of,
     save_allocations,
     settle,
     take_back,
@@ -50,7 +51,10 @@ async def apply_credit(work: UnitOfWork, invoice_id: UUID, data: ApplyCreditInpu
     check_settles(credit, party_id=credit.party_id, side="receivable", direction="credit", on=day)
     settled = settle(items, demands, available=credit.open_amount, source=credit.document_number)
     for item, _ in settled:
-        check_settles(item, party_id=credit.party_id, side="receivable", direction="debit", on=day)
+        check_settles(
+            item, party_id=credit.party_id, side="receivable", direction="debit", on=day,
+            pointer=pointer_of(demands, item),
+        )  # fmt: skip
     pairs = [pair(item.id, credit.id, amount, day) for item, amount in settled]
     save_allocations(work, items, [row for rows in pairs for row in rows])
     total = sum((amount for _, amount in settled), _ZERO)

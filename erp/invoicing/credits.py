@@ -46,10 +46,17 @@ async def credit_invoice(work: UnitOfWork, invoice_id: UUID, data: CreditInvoice
     )
     invoice = _creditable(found, invoice_id)
     ledger = open_ledger(periods, roles, on, strict_date=data.strict_date)
-    new = credit_of(invoice, credit_lines(lines, credited, wanted_of(data.lines), invoice.currency), data, on)
+    new = credit_of(
+        invoice,
+        credit_lines(lines, credited, wanted_of(data.lines), invoice.currency, named_at(data.lines)),
+        data,
+        on,
+    )
     draft, credit_rows = draft_rows(work, new)
     for item in items:
-        check_settles(item, party_id=invoice.party_id, side="receivable", direction="debit", on=ledger.date)
+        check_settles(
+            item, party_id=invoice.party_id, side="receivable", direction="debit", on=ledger.date, pointer="/date"
+        )
     booked = book(work, ledger, draft, credit_rows)
     add_lines(work, booked.row, credit_rows)
     [number] = await take(work, ledger.date, "credit_note")
@@ -70,10 +77,19 @@ def wanted_of(lines: Sequence[CreditLineInput] | None) -> dict[int, Decimal] | N
     return wanted
 
 
+def named_at(lines: Sequence[CreditLineInput] | None) -> dict[int, str]:
+    """Line number -> where the request names it, the last of several times."""
+    return {line.line_no: f"/lines/{index}" for index, line in enumerate(lines or ())}
+
+
 def credit_lines(
-    lines: Sequence[LineRow], credited: Sequence[CreditedRow], wanted: Mapping[int, Decimal] | None, currency: str
+    lines: Sequence[LineRow],
+    credited: Sequence[CreditedRow],
+    wanted: Mapping[int, Decimal] | None,
+    currency: str,
+    at: Mapping[int, str],
 ) -> list[NewInvoiceLine]:
-    """The lines of the credit note. Pure. Raises OverCredit, NothingToCredit, UnknownReference.
+    """The lines of the credit note. Pure. Raises OverCredit and UnknownReference as `at` says, NothingToCredit.
 
     Amounts are the share of the original line that is credited after this note, less what was credited before:
     however often a line is credited in parts, the last part takes exactly the rest.
@@ -86,22 +102,30 @@ def credit_lines(
     known = {line.line_no: line for line in lines}
     for line_no in wanted:
         if line_no not in known:
-            raise UnknownReference(f"The invoice has no line {line_no}.", pointer="/lines", line_no=line_no)
-    return [_credit(known[line_no], before, quantity, currency) for line_no, quantity in sorted(wanted.items())]
+            raise UnknownReference(
+                f"The invoice has no line {line_no}.", pointer=f"{at[line_no]}/line_no", line_no=line_no
+            )
+    return [
+        _credit(known[line_no], before, quantity, currency, at.get(line_no))
+        for line_no, quantity in sorted(wanted.items())
+    ]
 
 
 def _done(before: Mapping[int, CreditedRow], line: LineRow) -> Decimal:
     return before[line.line_no].quantity if line.line_no in before else _ZERO
 
 
-def _credit(line: LineRow, before: Mapping[int, CreditedRow], quantity: Decimal, currency: str) -> NewInvoiceLine:
+def _credit(
+    line: LineRow, before: Mapping[int, CreditedRow], quantity: Decimal, currency: str, at: str | None
+) -> NewInvoiceLine:
     done = before.get(line.line_no, CreditedRow(line.line_no, _ZERO, _ZERO, _ZERO))
     after = done.quantity + quantity
     if after > line.quantity:
         left = line.quantity - done.quantity
         raise OverCredit(
             f"Line {line.line_no}: {quantity_text(quantity)} would be credited, {quantity_text(left)} can be.",
-            line_no=line.line_no, invoiced=quantity_text(line.quantity), creditable=quantity_text(left),
+            pointer=f"{at}/quantity" if at else None, line_no=line.line_no, invoiced=quantity_text(line.quantity),
+            creditable=quantity_text(left),
         )  # fmt: skip
     net = _share(line.net, after, line.quantity, currency) - done.net
     tax = _share(line.tax, after, line.quantity, currency) - done.tax

@@ -27,7 +27,7 @@ class CursorCodec:
             data = b""
         signature, payload = data[:_SIGNATURE], data[_SIGNATURE:]
         if not hmac.compare_digest(signature, self._sign(scope, payload)):
-            raise InvalidCursor(pointer="cursor")
+            raise InvalidCursor(pointer="cursor", source="query")
         return payload
 
     def _sign(self, scope: bytes, payload: bytes) -> bytes:

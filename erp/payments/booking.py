@@ -12,6 +12,7 @@ from erp.accounting.open_items import (
     OpenItemRow,
     check_settles,
     made_row,
+    pointer_of,
     save_allocations,
     settle,
 )
@@ -36,6 +37,7 @@ def plan(
             side="receivable" if payment.side == "receivable" else "payable",
             direction=settles(payment.direction),
             on=ledger.date,
+            pointer=pointer_of(demands, item),
         )
     return settled, sum((part for _, part in settled), Decimal(0))
 

@@ -4,7 +4,7 @@ A receipt takes its share of the line's net amount; the last one takes what is l
 line add up to what was ordered.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
@@ -12,7 +12,7 @@ from uuid import UUID
 from db.identifiers import new_id
 from erp.accounting.posting import Ledger, Posting, ledger_loads, open_ledger
 from erp.inventory.backdating import check_may_record_history
-from erp.inventory.facts import chosen_location, location_facts, movement_date
+from erp.inventory.facts import check_decimals, chosen_location, location_facts, movement_date
 from erp.inventory.stock import (
     Booking,
     Stock,
@@ -26,11 +26,11 @@ from erp.inventory.stock import (
 )
 from erp.kernel.errors import NotFound, UnknownReference
 from erp.kernel.money import EXACT, round_money
-from erp.kernel.quantity import quantity_text
+from erp.kernel.quantity import NotRepresentable, quantity_text
 from erp.kernel.text import decimal
 from erp.numbering.service import reference
 from erp.parties.facts import party_facts, supplier_of
-from erp.pricing.facts import conversions, selling_facts
+from erp.pricing.facts import SellingFacts, conversions, selling_facts
 from erp.purchasing.errors import MoreThanOrdered, NothingOpen
 from erp.purchasing.order_state import check_step, state_of
 from erp.purchasing.ordering import new_lines, ratios_of
@@ -104,15 +104,16 @@ async def receive_order(work: UnitOfWork, order_id: UUID, data: ReceivePurchaseO
     pairs = sorted({(line.product_id, location_id) for line in peeked if line.goods})
     await stock_operation(work, pairs)
     ensure_levels(work, pairs)
-    periods, roles, [before], lines, places, levels, costs, *past = await work.load(
+    periods, roles, [before], lines, products, places, levels, costs, *past = await work.load(
         *ledger_loads(on), LOCK_ORDERS(order_ids=[order_id]), ORDER_LINES(order_ids=[order_id]),
+        selling_facts(sorted({line.product_id for line in peeked}), on),
         location_facts(location_id), *stock_loads(pairs), *past_loads(work, pairs, on),
     )  # fmt: skip
     work.check_version(before.version)
     check_step("receive", before)
     ledger = open_ledger(periods, roles, on, strict_date=data.strict_date)
     location = chosen_location(places, location_id)
-    arrivals = plan_arrivals(data.lines, lines, work.tenant.base_currency)
+    arrivals = plan_arrivals(data.lines, lines, products, work.tenant.base_currency)
     stock = await stock_on(work, ledger, pairs, levels, costs, past)
     came = _rows(arrivals)
     _put_away(stock, came, location.id)
@@ -155,7 +156,7 @@ async def receive_directly(work: UnitOfWork, data: DirectReceiptInput) -> Direct
         order_id, data.lines, facts, ratios_of(ratios), included=data.prices_include_tax,
         rounding=rounding_of(work, data), currency=currency,
     )  # fmt: skip
-    arrivals = plan_arrivals(None, ordered, currency)
+    arrivals = plan_arrivals(None, ordered, facts, currency)
     lines = [arrival.line_after for arrival in arrivals]
     order = order_row(
         work, order_id, order_number, data, priced, len(lines), on=on, location_id=location.id, state=state_of(lines)
@@ -175,13 +176,16 @@ async def receive_directly(work: UnitOfWork, data: DirectReceiptInput) -> Direct
 
 
 def plan_arrivals(
-    asked: Sequence[GoodsReceiptLineInput] | None, lines: Sequence[LineRow], currency: str
+    asked: Sequence[GoodsReceiptLineInput] | None,
+    lines: Sequence[LineRow],
+    products: Sequence[SellingFacts],
+    currency: str,
 ) -> list[Arrival]:
     """What comes of each line, a line named twice added up; everything open for None. Pure.
 
-    Raises UnknownReference, MoreThanOrdered, NothingOpen, NotRepresentable.
+    Raises UnknownReference, MoreThanOrdered, NothingOpen, NotRepresentable, each with a pointer to its line.
     """
-    wanted = _wanted(asked, {line.line_no: line for line in lines})
+    wanted = _wanted(asked, {line.line_no: line for line in lines}, {row.product_id: row for row in products})
     if not wanted:
         raise NothingOpen
     return [
@@ -191,7 +195,11 @@ def plan_arrivals(
     ]
 
 
-def _wanted(asked: Sequence[GoodsReceiptLineInput] | None, lines: dict[int, LineRow]) -> dict[int, Decimal]:
+def _wanted(
+    asked: Sequence[GoodsReceiptLineInput] | None,
+    lines: Mapping[int, LineRow],
+    products: Mapping[UUID, SellingFacts],
+) -> dict[int, Decimal]:
     if asked is None:
         return {line.line_no: line.open for line in lines.values() if line.open}
     wanted: dict[int, Decimal] = {}
@@ -207,7 +215,19 @@ def _wanted(asked: Sequence[GoodsReceiptLineInput] | None, lines: dict[int, Line
                 pointer=f"/lines/{index}/quantity", line_no=line.line_no, open=quantity_text(line.open),
                 requested=quantity_text(total),
             )  # fmt: skip
+        if quantity != line.open:
+            _check_unit(line, quantity, products[line.product_id], f"/lines/{index}/quantity")
     return wanted
+
+
+def _check_unit(line: LineRow, quantity: Decimal, product: SellingFacts, pointer: str) -> None:
+    """Raises NotRepresentable: half a piece does not come, and of a box only what is whole pieces."""
+    try:
+        base = line.base(quantity)
+    except NotRepresentable as refusal:
+        refusal.pointer = pointer
+        raise
+    check_decimals(base, product, pointer=pointer)
 
 
 def _value(line: LineRow, quantity: Decimal, currency: str) -> Decimal:

@@ -1,6 +1,6 @@
 """Recurring orders: made, changed, paused, ended by hand."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from db.identifiers import new_id
 from erp.inventory.facts import chosen_location, location_facts
 from erp.kernel.errors import Invalid, InvalidState, NotFound
-from erp.kernel.timetable import timetable
+from erp.kernel.timetable import Timetable, timetable
 from erp.parties.facts import customer_of, party_facts
 from erp.pricing.facts import conversions, selling_facts
 from erp.recurring.repository import (
@@ -48,14 +48,11 @@ async def create_recurring_order(work: UnitOfWork, data: CreateRecurringOrderInp
     recurring_id = new_id()
     await _check_template(work, data.order)
     zone = data.time_zone or work.tenant.time_zone
-    timetable(data.cron, zone)  # before `starts_on` is read in that zone
-    starts = None
-    if data.starts_on is not None:
-        starts = datetime.combine(data.starts_on, time.min, ZoneInfo(zone)).astimezone(UTC) - timedelta(seconds=1)
+    table = timetable(data.cron, zone)  # before `starts_on` is read in that zone
     schedule = new_schedule(
         work, KINDS["recurring_order"], name=f"Recurring order: {data.name}", cron=data.cron, time_zone=zone,
         missed=data.missed, enabled=True, parameters={"recurring_order_id": str(recurring_id)},
-        starts=max(work.now, starts) if starts is not None else None,
+        starts=_starts(data.starts_on, table, work.now),
     )  # fmt: skip
     row = RecurringRow(
         id=recurring_id, version=1, name=data.name, state="active", party_id=data.order.party_id,
@@ -66,6 +63,22 @@ async def create_recurring_order(work: UnitOfWork, data: CreateRecurringOrderInp
     work.save(ADD_RECURRING_ORDER(**{**row._asdict(), "template": Jsonb(row.template)}))
     tell(work, row, "created", after=facts(row))
     return recurring_view(_timed(row, schedule))
+
+
+def _starts(day: date | None, table: Timetable, now: datetime) -> datetime | None:
+    """The last second before `day` begins in the timetable's zone; None for a day that has begun.
+
+    Raises Invalid for a day so far ahead that no moment comes any more: calendars end with the year 9999.
+    """
+    zone = ZoneInfo(table.zone_name)
+    if day is None or day <= now.astimezone(zone).date():
+        return None
+    starts = datetime.combine(day, time.min, zone).astimezone(UTC) - timedelta(seconds=1)
+    try:
+        table.next(starts)
+    except (OverflowError, StopIteration, ValueError):
+        raise Invalid("No order comes on or after this day.", pointer="/starts_on") from None
+    return starts
 
 
 async def update_recurring_order(

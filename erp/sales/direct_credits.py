@@ -118,7 +118,7 @@ async def _draft(work: UnitOfWork, data: DirectCreditInput) -> _Draft:
 def _receive(stock: Stock, line_no: int, line: LineRow, unit_cost: str | None, location_id: UUID) -> ReturnLineRow:
     base = line.base_quantity
     value = (
-        stock.average_value(line.product_id, base)
+        stock.average_value(line.product_id, base, pointer=f"/lines/{line.line_no - 1}/unit_cost")
         if unit_cost is None
         else value_at(base, decimal(unit_cost), stock.currency)
     )

@@ -12,16 +12,16 @@ from erp.inventory.claims_repository import ReservationRow
 from erp.inventory.reservations import Hold
 from erp.inventory.stock import Demand, Pair, Stock, in_lock_order
 from erp.kernel.errors import UnknownReference
-from erp.kernel.quantity import quantity_text
+from erp.kernel.quantity import NotRepresentable, quantity_text
 from erp.kernel.text import decimal
 from erp.sales.errors import MoreThanOpen, NothingToDo
-from erp.sales.rows import LineRow, OrderAhead
+from erp.sales.rows import Converted, LineRow, OrderAhead, in_base_unit
 from erp.sales.schemas import StepLineInput
 
 _ZERO = Decimal(0)
 
 
-class Numbered(Protocol):
+class Numbered(Converted, Protocol):
     """A line that a step names by its number."""
 
     @property
@@ -45,7 +45,8 @@ def named(
 ) -> list[tuple[L, Decimal]]:
     """The lines a step is about and how much of each, in its unit; all that is `left` of every line for None.
 
-    A line named twice is added up first. Raises UnknownReference, MoreThanOpen, NothingToDo.
+    A line named twice is added up first. Raises UnknownReference, MoreThanOpen, NotRepresentable, each with a pointer
+    to its line, and NothingToDo.
     """
     known = {line.line_no: line for line in lines}
     if asked is None:
@@ -67,7 +68,18 @@ def named(
                 pointer=f"{pointer}/quantity", line_no=step.line_no, open=quantity_text(there),
                 requested=quantity_text(wanted[step.line_no]),
             )  # fmt: skip
+        if quantity != there:
+            _check_unit(known[step.line_no], quantity, f"{pointer}/quantity")
     return [(known[line_no], quantity) for line_no, quantity in sorted(wanted.items())]
+
+
+def _check_unit(line: Numbered, quantity: Decimal, pointer: str) -> None:
+    """Raises NotRepresentable: no step takes half a piece, whether goods move with it or only money."""
+    try:
+        in_base_unit(quantity, line)
+    except NotRepresentable as refusal:
+        refusal.pointer = pointer
+        raise
 
 
 def pairs_of(lines: Iterable[LineRow], location_id: UUID) -> list[Pair]:
@@ -132,9 +144,16 @@ def plan_delivery(
 ) -> list[Drop]:
     """What leaves. Lines that are named leave exactly or the delivery is refused; else as much as stock allows.
 
-    Raises InsufficientStock, MoreThanOpen, UnknownReference, NothingToDo.
+    Raises InsufficientStock, MoreThanOpen, NotRepresentable, UnknownReference, NothingToDo.
     """
     goods = [line for line in lines if line.goods]
+    services = {line.line_no for line in lines if not line.goods}
+    for index, step in enumerate(asked or ()):
+        if step.line_no in services:
+            raise UnknownReference(
+                f"Line {step.line_no} is a service: it counts as delivered since the order was confirmed.",
+                pointer=f"/lines/{index}/line_no",
+            )
     wanted = named(asked, goods, {line.line_no: line.open for line in goods})
     drops = [_drop(line, quantity, line.base(quantity), held) for line, quantity in wanted]
     if asked is not None:

@@ -212,3 +212,16 @@ async def test_a_template_that_could_not_be_ordered_is_refused(new_tenant: NewTe
     # Its schedule is not to be changed behind its back.
     reply = await tenant.client.delete(f"/v1/schedules/{good['schedule_id']}")
     assert (reply.status_code, reply.json()["code"]) == (409, "schedule-of-record")
+
+
+async def test_it_begins_on_its_first_day_and_not_after_the_end_of_calendars(new_tenant: NewTenant) -> None:
+    tenant = await new_tenant(time_zone="Asia/Tokyo")
+    next_year = datetime.now(UTC).year + 1
+    later = await subscription(tenant, starts_on=f"{next_year}-03-01")
+    assert later["next_at"] == f"{next_year}-02-28T21:00:00Z", "six in the morning in Tokyo"
+    for begun in ("0001-01-01", "1970-01-01"):
+        assert (await subscription(tenant, starts_on=begun))["next_at"] > later["created_at"]
+    for cron in ("0 6 1 * *", "0 * 1 * *"):
+        never = {"name": "Never", "order": later["order"], "cron": cron, "starts_on": "9999-12-31"}
+        refused = await tenant.post("/v1/recurring-orders", never, 422)
+        assert (refused["code"], refused["pointer"]) == ("invalid-value", "/starts_on")

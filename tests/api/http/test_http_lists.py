@@ -167,6 +167,8 @@ async def test_wrong_values_are_named(api: httpx.AsyncClient, query: str, code: 
     answer = await api.get(f"/v1/notes?{query}")
     assert answer.status_code in (400, 422)
     assert answer.json()["code"] == code, answer.text
+    if "pointer" in answer.json():
+        assert answer.json()["source"] == "query", "else it would be a pointer into the body"
 
 
 async def test_a_cursor_serves_only_the_list_it_came_from(api: httpx.AsyncClient, filled: Tenant) -> None:
@@ -179,6 +181,7 @@ async def test_a_cursor_serves_only_the_list_it_came_from(api: httpx.AsyncClient
     for forged in (cursor[:-2], cursor + "AA", "AAAA", "", "../../etc", quote(cursor[::-1])):
         answer = await api.get("/v1/notes", params={**good, "cursor": forged})
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid-cursor"), forged
+        assert (answer.json()["pointer"], answer.json()["source"]) == ("cursor", "query")
 
 
 async def test_a_page_may_have_another_size_than_the_one_before(api: httpx.AsyncClient, filled: Tenant) -> None:

@@ -56,8 +56,9 @@ async def test_found_stock_without_a_cost_is_worth_the_average(shop: Shop) -> No
 
 
 async def test_the_first_stock_ever_needs_a_cost(shop: Shop) -> None:
-    with pytest.raises(CostUnknown):
-        await adjust(shop, line(shop.lamp, "1"))
+    with pytest.raises(CostUnknown) as refused:
+        await adjust(shop, line(shop.cup, "1", "2.00"), line(shop.lamp, "1"))
+    assert refused.value.pointer == "/lines/1/unit_cost"
     assert await shop.count("stock_moves") == 0
 
 

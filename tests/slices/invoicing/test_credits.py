@@ -77,8 +77,10 @@ async def test_more_than_was_invoiced_is_not_credited(books: Books) -> None:
     with pytest.raises(OverCredit) as refused:
         await books.run(credit_invoice, invoice.id, credit((1, "0.5"), (2, "1"), (1, "0.6")))
     assert refused.value.facts == {"line_no": 1, "invoiced": "3", "creditable": "1"}
-    with pytest.raises(UnknownReference):
-        await books.run(credit_invoice, invoice.id, credit((3, "1")))
+    assert refused.value.pointer == "/lines/2/quantity"
+    with pytest.raises(UnknownReference) as unknown:
+        await books.run(credit_invoice, invoice.id, credit((1, "1"), (3, "1")))
+    assert unknown.value.pointer == "/lines/1/line_no"
     with pytest.raises(NotFound):
         await books.run(credit_invoice, new_id(), credit())
 
@@ -102,8 +104,9 @@ async def test_only_posted_invoices_are_credited(books: Books) -> None:
 
 async def test_a_credit_is_not_dated_before_its_invoice(books: Books) -> None:
     invoice = await posted(books)
-    with pytest.raises(AllocationTooEarly):
+    with pytest.raises(AllocationTooEarly) as refused:
         await books.run(credit_invoice, invoice.id, credit(on=date(2026, 2, 1)))
+    assert refused.value.pointer == "/date"
 
 
 async def test_a_document_below_zero_is_a_credit_note_and_no_invoice(books: Books) -> None:
@@ -158,6 +161,9 @@ async def test_a_credit_note_settles_no_more_than_it_has_and_only_its_partys_inv
     for data, error in cases:
         with pytest.raises(error):
             await books.run(apply_credit, note.id, data)
+    with pytest.raises(AllocationMismatch) as mismatch:
+        await books.run(apply_credit, note.id, to((one, "1.00"), (other, "10.00")))
+    assert mismatch.value.pointer == "/allocations/1"
     with pytest.raises(InvalidState):
         await books.run(apply_credit, one.id, to((one, "1.00")))
     assert await books.evidence(*PROOF) == {}
@@ -197,7 +203,7 @@ def test_however_a_line_is_credited_in_parts_the_parts_add_up(
     done = CreditedRow(1, Decimal(0), Decimal(0), Decimal(0))
     while done.quantity < quantity:
         part = Decimal(data.draw(st.integers(1, quantity - int(done.quantity))))
-        [credited] = credit_lines([row], [done], {1: part}, "GBP")
+        [credited] = credit_lines([row], [done], {1: part}, "GBP", {1: "/lines/0"})
         assert credited.priced is not None
         assert credited.priced.net >= 0
         assert credited.priced.tax >= 0

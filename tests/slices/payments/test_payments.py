@@ -195,6 +195,9 @@ async def test_what_a_payment_cannot_do_is_refused(books: Books) -> None:
     for data, error in cases:
         with pytest.raises(error):
             await books.run(create_payment, data)
+    with pytest.raises(AllocationMismatch) as mismatch:
+        await books.run(create_payment, received(books, "10.00", (invoice, "1.00"), (other, "1.00")))
+    assert mismatch.value.pointer == "/allocations/1"
     with pytest.raises(NotFound):
         await books.run(allocate_payment, new_id(), more((invoice, "1.00")))
     payment = await books.run(create_payment, received(books, "10.00"))

@@ -13,6 +13,7 @@ from erp.accounting.schemas import ClosePeriodInput
 from erp.accounting.service import close_period
 from erp.inventory.errors import DateInFuture
 from erp.kernel.errors import InvalidState, NotFound, UnknownReference
+from erp.kernel.quantity import NotRepresentable
 from erp.purchasing.errors import MoreThanOrdered, NothingOpen
 from erp.purchasing.queries import RECEIPT, RECEIPT_LINES
 from erp.purchasing.receiving import plan_arrivals
@@ -118,6 +119,22 @@ async def test_more_than_was_ordered_does_not_come(shop: Shop) -> None:
     assert await shop.level(shop.lamp) == ("0", "0")
 
 
+async def test_half_a_piece_does_not_come(shop: Shop) -> None:
+    order = await ordered(shop, line(shop.lamp, "10"), line(shop.lamp, "2", unit_code="box"), line(shop.rope, "2"))
+    for quantity, line_no in (("0.5", 1), ("9.5", 1), ("0.05", 2), ("0.0000001", 2), ("0.333333", 2)):
+        with pytest.raises(NotRepresentable) as refusal:
+            await received(shop, order, (3, "1"), (line_no, quantity))
+        assert refusal.value.pointer == "/lines/1/quantity"
+    with pytest.raises(NotRepresentable):
+        await received(shop, order, (1, "0.5"), (1, "0.5"))
+    receipt = await received(shop, order, (2, "0.25"), (3, "0.5"))
+    assert [one.base_quantity for one in receipt.lines] == ["3", "0.5"], "a quarter of a box is three pieces"
+    assert await shop.level(shop.lamp) == ("3", "0")
+    await received(shop, order)
+    assert await state(shop, order) == "received"
+    assert await wrong(shop) == {}
+
+
 async def test_a_draft_receives_nothing(shop: Shop) -> None:
     order = await ordered(shop, line(shop.lamp), confirm=False)
     with pytest.raises(InvalidState):
@@ -214,4 +231,4 @@ async def test_nothing_open_is_said_so(shop: Shop) -> None:
     order = await ordered(shop, line(shop.lamp, "2"))
     await received(shop, order)
     with pytest.raises(NothingOpen):
-        plan_arrivals(None, [], "GBP")
+        plan_arrivals(None, [], [], "GBP")

@@ -9,6 +9,7 @@ from erp.invoicing.facts import invoiced_lines
 from erp.invoicing.schemas import CancelInvoiceInput, CreditInvoiceInput
 from erp.invoicing.service import cancel_draft, credit_invoice, post_invoice
 from erp.kernel.errors import InvalidState
+from erp.kernel.quantity import NotRepresentable
 from erp.sales.documents import OrderView
 from erp.sales.errors import MoreThanOpen, NothingToDo
 from erp.sales.planning import held_by_line
@@ -46,6 +47,16 @@ async def test_only_what_was_delivered_is_invoiced_and_only_once(shop: Shop) -> 
     view = await seen(shop, made.id)
     assert [one.invoiced for one in view.lines] == ["4", "1"]
     assert (view.invoice_state, view.payment_state) == ("partly_invoiced", "none")
+
+
+async def test_half_a_piece_is_not_invoiced(shop: Shop) -> None:
+    await shop.receive(shop.lamp, "10")
+    made = await confirmed(shop, line(shop.lamp, "5"), line(shop.carriage, "2"))
+    await deliver(shop, made.id)
+    with pytest.raises(NotRepresentable) as refusal:
+        await invoice(shop, made.id, step(2), step(1, "0.5"))
+    assert refusal.value.pointer == "/lines/1/quantity"
+    assert (await invoice(shop, made.id)).net == made.net
 
 
 async def test_a_cancelled_draft_can_be_invoiced_again(shop: Shop) -> None:

@@ -101,8 +101,12 @@ class TestDelivering:
         with pytest.raises(NotFound):
             await deliver(shop, shop.lamp)
         made = await confirmed(shop, line(shop.lamp), line(shop.carriage))
-        with pytest.raises(UnknownReference):
-            await deliver(shop, made.id, step(2))
+        with pytest.raises(UnknownReference, match="There is no line 3") as unknown:
+            await deliver(shop, made.id, step(1), step(3))
+        assert unknown.value.pointer == "/lines/1/line_no"
+        with pytest.raises(UnknownReference, match="Line 2 is a service") as service:
+            await deliver(shop, made.id, step(1), step(2))
+        assert service.value.pointer == "/lines/1/line_no"
         await deliver(shop, made.id, step(1), external_id="dn-1")
         again = await confirmed(shop, line(shop.lamp))
         with pytest.raises(Duplicate):

@@ -142,8 +142,9 @@ class TestCredit:
         assert await shop.count("stock_moves") == 0
 
     async def test_a_product_never_in_stock_needs_a_cost(self, shop: Shop) -> None:
-        with pytest.raises(CostUnknown):
-            await credit(shop, back(shop.lamp, "2"))
+        with pytest.raises(CostUnknown) as refused:
+            await credit(shop, back(shop.lamp, "1", restock=False), back(shop.lamp, "2"))
+        assert refused.value.pointer == "/lines/1/unit_cost"
         given = await credit(shop, back(shop.lamp, "2", unit_cost="3.5"))
         assert given.cost == "7.00"
         assert await shop.wrong() == {}

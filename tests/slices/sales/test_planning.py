@@ -1,6 +1,5 @@
 """What a step takes of lines and stock, on values alone."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID, uuid4
 
@@ -35,13 +34,8 @@ def stock(on_hand: int, reserved: int = 0) -> Stock:
     return Stock([LevelRow(LAMP, SHELF, uuid4(), D(on_hand), D(reserved), 1)], [], "GBP")
 
 
-@dataclass(frozen=True)
-class Numbered:
-    line_no: int
-
-
 def test_a_line_named_twice_is_added_up() -> None:
-    lines = [Numbered(1), Numbered(2)]
+    lines = [line("5"), line("3", 2)]
     left = {1: D(5), 2: D(3)}
     steps = [StepLineInput(line_no=2), StepLineInput(line_no=1, quantity="2"), StepLineInput(line_no=1, quantity="3")]
     assert named(steps, lines, left) == [(lines[0], D(5)), (lines[1], D(3))]
@@ -58,6 +52,20 @@ def test_a_box_is_cut_to_whole_ones_and_pieces_as_they_are() -> None:
     thirds = line("9", base="3")
     assert [cut(thirds, D(quantity)) for quantity in (0, 1, 2, 3)] == [0, 1, 2, 3], "three thirds at a time"
     assert cut(line("3"), D(2)) == 2
+
+
+def test_no_step_is_about_half_a_piece() -> None:
+    lines = [line("5"), line("3", 2, base="36"), line("1", 3)]
+    left = {1: D(5), 2: D(3), 3: D(1)}
+    for line_no, quantity in ((1, "0.5"), (1, "4.5"), (2, "0.1"), (2, "0.000001")):
+        steps = [StepLineInput(line_no=3), StepLineInput(line_no=line_no, quantity=quantity)]
+        with pytest.raises(NotRepresentable) as refusal:
+            named(steps, lines, left)
+        assert refusal.value.pointer == "/lines/1/quantity"
+    quarter = StepLineInput(line_no=2, quantity="0.25")
+    assert named([quarter], lines, left) == [(lines[1], D("0.25"))], "three pieces of a box of twelve"
+    rest = StepLineInput(line_no=1, quantity="0.25")
+    assert named([rest], lines, {1: D("0.25")}) == [(lines[0], D("0.25"))], "what is left of a line can be taken"
 
 
 def test_no_part_of_a_piece_leaves() -> None:

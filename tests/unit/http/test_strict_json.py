@@ -159,7 +159,7 @@ def test_line_ends_between_values_are_no_texts() -> None:
 def test_texts_that_pass_are_normalized(text: str) -> None:
     try:
         [found] = parse(json.dumps([text], ensure_ascii=False).encode("utf-8", "surrogatepass"))
-        assert found == check_text(text, pointer="q")
+        assert found == check_text(text, pointer="q", source="query")
     except (InvalidText, InvalidJson):
         return
     assert is_normalized("NFC", found)
