@@ -1,7 +1,7 @@
 """What the OpenAPI document says of an operation beyond its own types."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -61,13 +61,14 @@ _PROBLEMS: dict[int, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What a route handler serves, and its `opt`."""
+    """What a route handler serves, and its `opt`. `words`: those that fields of the listed records hold."""
 
     command: Command | None
     listing: Listing[Any] | None
     options: Mapping[str, Any]
     #: The handler's docstring, and the schemas of its body and its answer.
     text: str = ""
+    words: Mapping[str, Sequence[str]] = field(default_factory=dict)
     request: Json | None = None
     request_required: bool = True
     answer: Json | None = None
@@ -128,7 +129,7 @@ def _parameters(method: str, declared: Declared, public: bool) -> list[Json]:
     elif not public:
         found.append(_TOKEN)
     if listing is not None:
-        found += _listing_parameters(listing, declared.options.get("required", ()))
+        found += _listing_parameters(listing, declared.options.get("required", ()), declared.words)
     return found
 
 
@@ -136,10 +137,15 @@ def _query(name: str, description: str, schema: Json) -> Json:
     return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
 
 
-def _listing_parameters(listing: Listing[Any], required: Collection[str]) -> list[Json]:
+def _listing_parameters(
+    listing: Listing[Any], required: Collection[str], words: Mapping[str, Sequence[str]]
+) -> list[Json]:
     orders = [order for name in listing.sorts for order in (name, f"-{name}")]
     return [
-        *(_filter(parameter, parameter.name in required) for parameter in listing.parameters.values()),
+        *(
+            _filter(parameter, parameter.name in required, words.get(parameter.name, ()))
+            for parameter in listing.parameters.values()
+        ),
         _query("sort", "Order; a minus means descending.", {"enum": orders, "default": listing.default}),
         _query("limit", "Records per page.", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 50}),
         _query("cursor", "`next_cursor` of the page before, with the same filters and sort.", _STRING),
@@ -150,10 +156,9 @@ def _listing_parameters(listing: Listing[Any], required: Collection[str]) -> lis
     ]
 
 
-def _filter(parameter: Parameter, required: bool) -> Json:
-    return {
-        **_query(parameter.name, parameter.description, msgspec.json.schema(parameter.kind)), "required": required,
-    }  # fmt: skip
+def _filter(parameter: Parameter, required: bool, words: Sequence[str]) -> Json:
+    text = f"{parameter.description} Values: {', '.join(words)}." if words else parameter.description
+    return {**_query(parameter.name, text, msgspec.json.schema(parameter.kind)), "required": required}
 
 
 def _lines(row: type[msgspec.Struct]) -> Json:

@@ -19,7 +19,7 @@ from erp.http.commands import encode_json, read_rows
 from erp.http.filters import Filter, Parameter, wire_type
 from erp.http.parameters import query_of, unknown_parameter
 from erp.http.request import ApiRequest
-from erp.http.views import record_of
+from erp.http.views import record_of, words_of
 from erp.kernel.errors import Invalid, InvalidCursor, LimitExceeded, UnknownField
 from erp.kernel.paging import CursorCodec
 from fleet.configuration.keys import Key
@@ -118,14 +118,17 @@ class Listing(Generic[R]):
 
     # -- reading the request -------------------------------------------------------------------
 
-    def parse(self, query: Mapping[str, str], fields_of: type[msgspec.Struct] | None) -> Asked:
-        """Raises UnknownField, Invalid, InvalidAmount, LimitExceeded with the parameter's name."""
+    def parse(self, query: Mapping[str, str], record: type[msgspec.Struct] | None) -> Asked:
+        """`record`: what is listed. Raises UnknownField, Invalid, InvalidAmount, LimitExceeded with the
+        parameter's name.
+        """
         for name in query:
             if name not in self.known:
                 raise unknown_parameter(name, self.known)
         sort = self._sort(query.get("sort") or self.default)
         used = sorted(name for name in query if name in self.parameters)
-        values = {self.parameters[name].bind: self.parameters[name].parse(query[name]) for name in used}
+        words = words_of(record) if used else {}
+        values = {self.parameters[name].bind: self._value(name, query[name], words.get(name)) for name in used}
         cursor = query.get("cursor")
         return Asked(
             shape=Shape(sort, tuple(used), cursor is not None),
@@ -133,9 +136,19 @@ class Listing(Generic[R]):
             limit=read_limit(query.get("limit")),
             cursor=cursor,
             count=_count(query.get("count")),
-            fields=_fields(query.get("fields"), fields_of),
+            fields=_fields(query.get("fields"), record),
             identity=encode_json([sort, [[name, query[name]] for name in used]]),
         )
+
+    def _value(self, name: str, text: str, words: Sequence[str] | None) -> Any:
+        """What a filter asks for. Where records hold one of a few `words`, any other is a slip, not an empty list."""
+        value = self.parameters[name].parse(text)
+        for one in value if isinstance(value, list) else (value,):
+            if words is not None and one not in words:
+                raise Invalid(
+                    f"`{one[:64]}` is none of {', '.join(words)}.", pointer=name, source="query", known=list(words)
+                )
+        return value
 
     def _sort(self, asked: str) -> str:
         if asked.removeprefix("-") not in self.sorts:
@@ -217,7 +230,7 @@ async def list_page(
     home = () if platform is None else (platform[0].encode(),)
     if platform is not None:
         query.pop("database", None)
-    asked = listing.parse(query, record_of(request.route_handler) if "fields" in query else None)
+    asked = listing.parse(query, record_of(request.route_handler))
     cursors = request.context.services.cursors
     scope = b"\n".join((caller.tenant.id.bytes, request.scope["path"].encode(), asked.identity, *home))
     values = {**parameters, **asked.values, "page_size": asked.limit + 1}

@@ -21,6 +21,7 @@ from litestar.routes import HTTPRoute
 from erp.http.commands import Command
 from erp.http.document import Declared, describe_operation, shared_components
 from erp.http.listing import Listing
+from erp.http.views import record_of, words_of
 from erp.kernel.errors import NotFound
 
 SCHEMA_PATH = "/schema/openapi.json"
@@ -40,7 +41,8 @@ def declared_by(handler: HTTPRouteHandler) -> Declared:
     constants = [*handler.opt.values(), *(function.__globals__.get(name) for name in function.__code__.co_names)]
     command = next((found for found in constants if isinstance(found, Command)), None)
     listing = next((found for found in constants if isinstance(found, Listing)), None)
-    return Declared(command, listing, dict(handler.opt), inspect.cleandoc(function.__doc__ or ""))
+    words = words_of(record_of(handler)) if listing is not None else {}
+    return Declared(command, listing, dict(handler.opt), inspect.cleandoc(function.__doc__ or ""), words)
 
 
 def served_handlers(app: Litestar) -> Iterator[tuple[str, str, HTTPRouteHandler]]:

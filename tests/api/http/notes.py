@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -78,7 +78,7 @@ on_violation("test_notes_name_key", NameTaken, pointer="/name")
 class NoteRow(NamedTuple):
     id: UUID
     name: str
-    state: str
+    state: Literal["open", "closed"]
     amount: Decimal
     noted_on: date
     version: int
@@ -90,7 +90,7 @@ class NoteView(msgspec.Struct, frozen=True):
 
     id: UUID
     name: str
-    state: str
+    state: Literal["open", "closed"]
     amount: str
     noted_on: date
     version: int

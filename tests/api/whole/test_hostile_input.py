@@ -155,6 +155,26 @@ async def test_headers_name_no_tenant(shop: Trade) -> None:
 SQL = "created_at; DROP TABLE tenants--"
 
 
+async def test_a_filter_of_few_words_takes_each_of_them_and_no_other(shop: Trade, api: Api) -> None:
+    """A slip in a state would otherwise read as "there is none"."""
+    wrong, seen = [], 0
+    for method, path, operation in operations(api):
+        for one in operation.get("parameters", []) if method == "GET" else []:
+            if " Values: " not in one.get("description", ""):
+                continue
+            seen += 1
+            words = one["description"].split(" Values: ")[1].rstrip(".").split(", ")
+            for value in (*words, ",".join(words)) if one["description"].startswith("Any of") else words:
+                reply = await send(shop, "GET", f"{asking(path, operation)}{one['name']}={value}", b"")
+                if reply.status_code >= 300 and told(reply)[2] == one["name"]:
+                    wrong.append(f"{path} {one['name']}={value}: {reply.text}")
+            reply = await send(shop, "GET", f"{asking(path, operation)}{one['name']}={words[0]}x", b"")
+            if reply.status_code not in (403, 404) and told(reply) != (422, "invalid-value", one["name"]):
+                wrong.append(f"{path} {one['name']}={words[0]}x: {reply.text}")
+    assert wrong == []
+    assert seen > 20
+
+
 async def test_no_list_takes_sql_for_a_name(shop: Trade, api: Api) -> None:
     wrong = []
     for path in lists(api):
