@@ -45,6 +45,7 @@ from erp.inventory.stock import (
     stock_on,
     value_at,
 )
+from erp.kernel.errors import Invalid
 from erp.kernel.money import money_text
 from erp.kernel.quantity import quantity_text
 from erp.kernel.text import decimal
@@ -114,7 +115,7 @@ async def create_adjustment(work: UnitOfWork, data: CreateAdjustmentInput) -> Ad
 def read_lines(
     lines: Sequence[AdjustmentLineInput], places: Sequence[LocationFacts], facts: Sequence[SellingFacts]
 ) -> list[Difference]:
-    """Raises NotStocked, UnknownReference, LocationInactive, NoDefaultLocation, NotRepresentable."""
+    """Raises NotStocked, UnknownReference, LocationInactive, NoDefaultLocation, NotRepresentable, Invalid."""
     known = {row.product_id: row for row in facts}
     found = []
     for index, line in enumerate(lines):
@@ -124,6 +125,8 @@ def read_lines(
         location = chosen_location(places, line.location_id, pointer=f"{at}/location_id")
         quantity = decimal(line.quantity)
         check_decimals(quantity, product, pointer=f"{at}/quantity")
+        if line.unit_cost is not None and quantity < 0:
+            raise Invalid("What is lost goes at its average cost: leave `unit_cost` out.", pointer=f"{at}/unit_cost")
         unit_cost = None if line.unit_cost is None else decimal(line.unit_cost)
         found.append(Difference(product.product_id, location.id, quantity, unit_cost, at))
     return found

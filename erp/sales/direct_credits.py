@@ -33,6 +33,7 @@ from erp.invoicing.service import (
     draft_rows,
     post_document,
 )
+from erp.kernel.errors import Invalid
 from erp.kernel.money import money_text
 from erp.kernel.text import Date, decimal
 from erp.parties.facts import PartyFacts, customer_of, party_facts
@@ -60,13 +61,16 @@ class _Draft:
 async def create_direct_credit(work: UnitOfWork, data: DirectCreditInput) -> DirectCreditView:
     """A posted credit note, and a return receipt when goods came back.
 
-    Raises what drafting a sale raises, CostUnknown, DateInFuture, BackdatedTooFar, BackdatedTooMuch, PeriodClosed,
+    Raises what drafting a sale raises, Invalid, CostUnknown, DateInFuture, BackdatedTooFar, BackdatedTooMuch, PeriodClosed,
     Duplicate.
     """
     work.caller.require("returns:write")
     check_may_record_history(work, data.history)
     on = movement_date(work, data.date)
     draft = await _draft(work, data)
+    for index, (line, given) in enumerate(zip(draft.lines, data.lines, strict=True)):
+        if given.unit_cost is not None and not (line.goods and given.restock):
+            raise Invalid("Only goods that come back have a cost here.", pointer=f"/lines/{index}/unit_cost")
     back = [
         (line, given.unit_cost)
         for line, given in zip(draft.lines, data.lines, strict=True)

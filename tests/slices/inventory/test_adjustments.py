@@ -21,6 +21,7 @@ from erp.inventory.schemas import (
 )
 from erp.inventory.service import create_adjustment, create_reservation
 from erp.inventory.stock import Stock, numbered, stock_loads
+from erp.kernel.errors import Invalid
 from erp.kernel.quantity import NotRepresentable
 from tenancy.work import UnitOfWork
 from tests.slices.inventory.shop import MARCH, Shop
@@ -60,6 +61,14 @@ async def test_the_first_stock_ever_needs_a_cost(shop: Shop) -> None:
         await adjust(shop, line(shop.cup, "1", "2.00"), line(shop.lamp, "1"))
     assert refused.value.pointer == "/lines/1/unit_cost"
     assert await shop.count("stock_moves") == 0
+
+
+async def test_what_is_lost_takes_no_cost_of_its_own(shop: Shop) -> None:
+    await adjust(shop, line(shop.lamp, "3", "4.00"))
+    with pytest.raises(Invalid) as refused:
+        await adjust(shop, line(shop.lamp, "-1", "9.00"))
+    assert refused.value.pointer == "/lines/0/unit_cost"
+    assert await shop.count("stock_moves") == 1
 
 
 async def test_stock_for_nothing_has_no_entry(shop: Shop) -> None:

@@ -12,6 +12,7 @@ from erp.accounting.errors import PeriodClosed
 from erp.accounting.schemas import ClosePeriodInput
 from erp.accounting.service import close_period
 from erp.inventory.errors import CostUnknown, InsufficientStock
+from erp.kernel.errors import Invalid
 from erp.sales.documents import DirectCreditView, DirectSaleView
 from erp.sales.queries import DIRECT_CREDIT, DIRECT_SALE
 from erp.sales.schemas import DirectCreditInput, DirectCreditLineInput, DirectSaleInput, OrderLineInput
@@ -148,6 +149,13 @@ class TestCredit:
         given = await credit(shop, back(shop.lamp, "2", unit_cost="3.5"))
         assert given.cost == "7.00"
         assert await shop.wrong() == {}
+
+    async def test_goods_that_stay_have_no_cost(self, shop: Shop) -> None:
+        with pytest.raises(Invalid) as refused:
+            await credit(
+                shop, back(shop.lamp, "1", unit_cost="2"), back(shop.lamp, "2", restock=False, unit_cost="3")
+            )
+        assert refused.value.pointer == "/lines/1/unit_cost"
 
     async def test_sold_out_goods_come_back_at_the_last_average(self, shop: Shop) -> None:
         await shop.receive(shop.lamp, "2", "4.00", on=JANUARY)
