@@ -61,8 +61,8 @@ class _Draft:
 async def create_direct_credit(work: UnitOfWork, data: DirectCreditInput) -> DirectCreditView:
     """A posted credit note, and a return receipt when goods came back.
 
-    Raises what drafting a sale raises, Invalid, CostUnknown, DateInFuture, BackdatedTooFar, BackdatedTooMuch, PeriodClosed,
-    Duplicate.
+    Raises what drafting a sale raises, Invalid, CostUnknown, DateInFuture, BackdatedTooFar, BackdatedTooMuch,
+    PeriodClosed, Duplicate.
     """
     work.caller.require("returns:write")
     check_may_record_history(work, data.history)
