@@ -118,7 +118,7 @@ class SharedFlushes:
             seats[0].turn.set_result(tuple(seats))
 
     def _left(self, seat: _Seat) -> None:
-        """Cancelled while it waited; if it was told to send for others in that instant, the next one does."""
+        """Cancelled while it waited; those it was told to send for in that instant send for themselves."""
         turn = seat.turn
         if turn.cancelled() or turn.exception() is not None:
             return
