@@ -136,9 +136,7 @@ async def read(request: ApiRequest, permission: str, *statements: Bound[Any]) ->
 
 
 async def look_up(request: ApiRequest, permission: str, wanted: Bound[T]) -> list[T]:
-    """The rows of a statement that reads a few of them by key; as `read`, which it takes fewer round trips than
-    when many ask at once.
-    """
+    """The rows of a statement that reads a few of them by key: as `read`, together with others' when many ask."""
     request.caller.require(permission)
     refuse_unknown_parameters(request)
     if b"consistency-token" in request.context.headers:

@@ -38,11 +38,11 @@ class Ratio:
 ONE = Ratio(1)
 
 
-def to_base(quantity: Decimal, ratio: Ratio) -> Decimal:
-    """The quantity in the base unit. Raises NotRepresentable when six decimals cannot hold it."""
+def to_base(quantity: Decimal, ratio: Ratio, *, pointer: str | None = None) -> Decimal:
+    """The quantity in the base unit. Raises NotRepresentable at `pointer` when six decimals cannot hold it."""
     scaled = Fraction(quantity) * ratio.exact * 10**DECIMALS
     if scaled.denominator != 1:
-        raise NotRepresentable(quantity=quantity_text(quantity), ratio=str(ratio.exact))
+        raise NotRepresentable(pointer=pointer, quantity=quantity_text(quantity), ratio=str(ratio.exact))
     return _shortest(scaled.numerator)
 
 

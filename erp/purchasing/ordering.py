@@ -8,7 +8,7 @@ from db.identifiers import new_id
 from erp.catalog.errors import NotInThisUnit, ProductInactive
 from erp.inventory.facts import check_decimals
 from erp.kernel.errors import UnknownReference
-from erp.kernel.quantity import NotRepresentable, Ratio, to_base
+from erp.kernel.quantity import Ratio, to_base
 from erp.kernel.text import decimal
 from erp.pricing.facts import Conversion, SellingFacts
 from erp.pricing.tax import PricedDocument, PricingLine, Rounding, price_document
@@ -83,10 +83,7 @@ def _base(quantity: Decimal, unit_code: str, product: SellingFacts, ratios: Rati
             f"{product.code} does not come in {unit_code}.", pointer=f"{at}/unit_code", product=product.code,
             known=known,
         )  # fmt: skip
-    try:
-        base = quantity if ratio.numerator == ratio.denominator else to_base(quantity, ratio)
-    except NotRepresentable as refusal:
-        refusal.pointer = f"{at}/quantity"
-        raise
-    check_decimals(base, product, pointer=f"{at}/quantity")
+    pointer = f"{at}/quantity"
+    base = quantity if ratio.numerator == ratio.denominator else to_base(quantity, ratio, pointer=pointer)
+    check_decimals(base, product, pointer=pointer)
     return base

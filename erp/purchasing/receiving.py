@@ -26,7 +26,7 @@ from erp.inventory.stock import (
 )
 from erp.kernel.errors import NotFound, UnknownReference
 from erp.kernel.money import EXACT, round_money
-from erp.kernel.quantity import NotRepresentable, quantity_text
+from erp.kernel.quantity import quantity_text
 from erp.kernel.text import decimal
 from erp.numbering.service import reference
 from erp.parties.facts import party_facts, supplier_of
@@ -204,7 +204,7 @@ def _wanted(
         return {line.line_no: line.open for line in lines.values() if line.open}
     wanted: dict[int, Decimal] = {}
     for index, step in enumerate(asked):
-        line = lines.get(step.line_no)
+        line, pointer = lines.get(step.line_no), f"/lines/{index}/quantity"
         if line is None:
             raise UnknownReference(f"There is no line {step.line_no}.", pointer=f"/lines/{index}/line_no")
         quantity = line.open if step.quantity is None else decimal(step.quantity)
@@ -212,22 +212,11 @@ def _wanted(
         if not quantity or total > line.open:
             raise MoreThanOrdered(
                 f"Line {line.line_no}: {quantity_text(total)} would come, {quantity_text(line.open)} is open.",
-                pointer=f"/lines/{index}/quantity", line_no=line.line_no, open=quantity_text(line.open),
-                requested=quantity_text(total),
+                pointer=pointer, line_no=line.line_no, open=quantity_text(line.open), requested=quantity_text(total),
             )  # fmt: skip
-        if quantity != line.open:
-            _check_unit(line, quantity, products[line.product_id], f"/lines/{index}/quantity")
+        if quantity != line.open:  # half a piece does not come, and of a box only what is whole pieces
+            check_decimals(line.base(quantity, pointer=pointer), products[line.product_id], pointer=pointer)
     return wanted
-
-
-def _check_unit(line: LineRow, quantity: Decimal, product: SellingFacts, pointer: str) -> None:
-    """Raises NotRepresentable: half a piece does not come, and of a box only what is whole pieces."""
-    try:
-        base = line.base(quantity)
-    except NotRepresentable as refusal:
-        refusal.pointer = pointer
-        raise
-    check_decimals(base, product, pointer=pointer)
 
 
 def _value(line: LineRow, quantity: Decimal, currency: str) -> Decimal:

@@ -76,11 +76,11 @@ class LineRow(NamedTuple):
         """Received and not billed."""
         return self.received - self.billed
 
-    def base(self, quantity: Decimal) -> Decimal:
-        """A quantity of this line in the product's own unit. Raises NotRepresentable."""
+    def base(self, quantity: Decimal, *, pointer: str | None = None) -> Decimal:
+        """A quantity of this line in the product's own unit. Raises NotRepresentable at `pointer`."""
         if self.quantity == self.base_quantity:
             return quantity
-        return to_base(quantity, Ratio(self.base_quantity, self.quantity))
+        return to_base(quantity, Ratio(self.base_quantity, self.quantity), pointer=pointer)
 
 
 class ReceiptRow(NamedTuple):

@@ -12,7 +12,7 @@ from erp.inventory.claims_repository import ReservationRow
 from erp.inventory.reservations import Hold
 from erp.inventory.stock import Demand, Pair, Stock, in_lock_order
 from erp.kernel.errors import UnknownReference
-from erp.kernel.quantity import NotRepresentable, quantity_text
+from erp.kernel.quantity import quantity_text
 from erp.kernel.text import decimal
 from erp.sales.errors import MoreThanOpen, NothingToDo
 from erp.sales.rows import Converted, LineRow, OrderAhead, in_base_unit
@@ -68,18 +68,9 @@ def named(
                 pointer=f"{pointer}/quantity", line_no=step.line_no, open=quantity_text(there),
                 requested=quantity_text(wanted[step.line_no]),
             )  # fmt: skip
-        if quantity != there:
-            _check_unit(known[step.line_no], quantity, f"{pointer}/quantity")
+        if quantity != there:  # no step takes half a piece, whether goods move with it or only money
+            in_base_unit(quantity, known[step.line_no], pointer=f"{pointer}/quantity")
     return [(known[line_no], quantity) for line_no, quantity in sorted(wanted.items())]
-
-
-def _check_unit(line: Numbered, quantity: Decimal, pointer: str) -> None:
-    """Raises NotRepresentable: no step takes half a piece, whether goods move with it or only money."""
-    try:
-        in_base_unit(quantity, line)
-    except NotRepresentable as refusal:
-        refusal.pointer = pointer
-        raise
 
 
 def pairs_of(lines: Iterable[LineRow], location_id: UUID) -> list[Pair]:

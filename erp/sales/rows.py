@@ -25,14 +25,18 @@ def ratio_of(line: Converted) -> Ratio:
     return Ratio(line.base_quantity, line.quantity)
 
 
-def in_base_unit(quantity: Decimal, line: Converted) -> Decimal:
-    """A quantity of the line in the product's own unit. Raises NotRepresentable: no tenth of a box of twelve."""
-    base = quantity if line.quantity == line.base_quantity else to_base(quantity, ratio_of(line))
+def in_base_unit(quantity: Decimal, line: Converted, *, pointer: str | None = None) -> Decimal:
+    """A quantity of the line in the product's own unit.
+
+    Raises NotRepresentable at `pointer`: no tenth of a box of twelve, no half a piece.
+    """
+    same = line.quantity == line.base_quantity
+    base = quantity if same else to_base(quantity, ratio_of(line), pointer=pointer)
     if base != round(base, line.base_decimals):
         raise NotRepresentable(
             f"{quantity_text(quantity)} is {quantity_text(base)} of the product's own unit, which has"
             f" {line.base_decimals} decimals.",
-            quantity=quantity_text(quantity), decimals=line.base_decimals,
+            pointer=pointer, quantity=quantity_text(quantity), decimals=line.base_decimals,
         )  # fmt: skip
     return base
 

@@ -167,7 +167,7 @@ class DirectSaleInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class DirectCreditLineInput(OrderLineInput, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`restock`: whether the goods came back (a service never does). `unit_cost`: what one was worth, if known."""
+    """`restock`: whether the goods came back (a service never does). `unit_cost`: what one that did was worth."""
 
     restock: bool = True
     unit_cost: UnitCost | None = None

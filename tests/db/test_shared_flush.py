@@ -83,12 +83,35 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_flush, "_PATIENCE", 30.0)
 
 
+Asked = asyncio.Task[list[Any]]
+
+
+async def held_up(look_ups: SharedFlushes, taken: Taken) -> tuple[Asked, int]:
+    """A look-up that is under way until the lock is let go, and the server process that waits for it."""
+    first = asyncio.create_task(look_ups.rows(opening("first"), held_by(taken.number)))
+    [process] = await taken.until_waiting(1)
+    return first, process
+
+
+async def in_line(look_ups: SharedFlushes, *wanted: tuple[str, Bound[Any]]) -> list[Asked]:
+    """Look-ups that sit behind the one under way, in this order."""
+    tasks = [asyncio.create_task(look_ups.rows(opening(tenant), one)) for tenant, one in wanted]
+    await asyncio.sleep(0)  # each task runs as far as its seat
+    assert len(look_ups._line) == len(wanted)
+    return tasks
+
+
+async def whose_of(task: Asked) -> str:
+    """The tenant that an answer to WHEN_AND_WHOSE names; it has to come soon."""
+    async with asyncio.timeout(5):
+        [(_, whose)] = await task
+    return str(whose)
+
+
 async def gather_behind(look_ups: SharedFlushes, taken: Taken, *wanted: tuple[str, Bound[Any]]) -> list[Any]:
     """What each gets that waits behind a flush the lock holds up; exceptions as results."""
-    first = asyncio.create_task(look_ups.rows(opening("first"), held_by(taken.number)))
-    await taken.until_waiting(1)
-    others = [asyncio.create_task(look_ups.rows(opening(tenant), one)) for tenant, one in wanted]
-    await asyncio.sleep(0)
+    first, _ = await held_up(look_ups, taken)
+    others = await in_line(look_ups, *wanted)
     await taken.let_go()
     await first
     return await asyncio.gather(*others, return_exceptions=True)
@@ -131,8 +154,7 @@ async def test_a_flush_is_bounded(look_ups: SharedFlushes, taken: Taken) -> None
 
 
 async def test_a_flush_that_takes_long_does_not_keep_the_others(look_ups: SharedFlushes, taken: Taken) -> None:
-    slow = asyncio.create_task(look_ups.rows(opening("a"), held_by(taken.number)))
-    await taken.until_waiting(1)
+    slow, _ = await held_up(look_ups, taken)
     async with asyncio.timeout(5):
         found = await asyncio.gather(*(look_ups.rows(opening("b"), WHEN_AND_WHOSE) for _ in range(12)))
     assert {whose for [(_, whose)] in found} == {"b"}
@@ -162,10 +184,8 @@ async def test_who_sends_for_others_may_fail_without_them(look_ups: SharedFlushe
 @pytest.mark.usefixtures("patient")
 async def test_a_lost_connection_is_told_to_all_of_a_flush(look_ups: SharedFlushes, taken: Taken) -> None:
     """Each of them then asks another replica at once, instead of finding out one by one."""
-    first = asyncio.create_task(look_ups.rows(opening("a"), held_by(taken.number)))
-    [process] = await taken.until_waiting(1)
-    others = [asyncio.create_task(look_ups.rows(opening("b"), held_by(taken.number))) for _ in range(3)]
-    await asyncio.sleep(0)
+    first, process = await held_up(look_ups, taken)
+    others = await in_line(look_ups, *[("b", held_by(taken.number))] * 3)
     await taken.end(process)
     with pytest.raises(psycopg.OperationalError):
         await first
@@ -181,36 +201,26 @@ async def test_a_lost_connection_is_told_to_all_of_a_flush(look_ups: SharedFlush
 
 @pytest.mark.usefixtures("patient")
 async def test_who_sends_for_others_may_leave_without_them(look_ups: SharedFlushes, taken: Taken) -> None:
-    first = asyncio.create_task(look_ups.rows(opening("a"), held_by(taken.number)))
-    [process] = await taken.until_waiting(1)
-    leading = asyncio.create_task(look_ups.rows(opening("b"), held_by(taken.number)))
-    following = asyncio.create_task(look_ups.rows(opening("c"), WHEN_AND_WHOSE))
-    await asyncio.sleep(0)
+    first, process = await held_up(look_ups, taken)
+    leading, following = await in_line(look_ups, ("b", held_by(taken.number)), ("c", WHEN_AND_WHOSE))
     await taken.end(process)
     with pytest.raises(psycopg.OperationalError):
         await first
     await taken.until_waiting(1)
     leading.cancel()
-    async with asyncio.timeout(5):
-        [(_, whose)] = await following
-    assert whose == "c"
+    assert await whose_of(following) == "c"
     with pytest.raises(asyncio.CancelledError):
         await leading
 
 
 @pytest.mark.usefixtures("patient")
 async def test_who_leaves_the_line_is_not_waited_for(look_ups: SharedFlushes, taken: Taken) -> None:
-    first = asyncio.create_task(look_ups.rows(opening("a"), held_by(taken.number)))
-    await taken.until_waiting(1)
-    leaving = asyncio.create_task(look_ups.rows(opening("b"), WHEN_AND_WHOSE))
-    staying = asyncio.create_task(look_ups.rows(opening("c"), WHEN_AND_WHOSE))
-    await asyncio.sleep(0)
+    first, _ = await held_up(look_ups, taken)
+    leaving, staying = await in_line(look_ups, ("b", WHEN_AND_WHOSE), ("c", WHEN_AND_WHOSE))
     leaving.cancel()
     await taken.let_go()
     await first
-    async with asyncio.timeout(5):
-        [(_, whose)] = await staying
-    assert whose == "c"
+    assert await whose_of(staying) == "c"
     assert leaving.cancelled()
 
 
@@ -219,11 +229,8 @@ async def test_who_leaves_in_the_instant_of_its_turn_hands_it_on(
     look_ups: SharedFlushes, taken: Taken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The turn is given and the task cancelled before it runs again: nobody else would ever be told to send."""
-    first = asyncio.create_task(look_ups.rows(opening("a"), held_by(taken.number)))
-    await taken.until_waiting(1)
-    leaving = asyncio.create_task(look_ups.rows(opening("b"), WHEN_AND_WHOSE))
-    staying = asyncio.create_task(look_ups.rows(opening("c"), WHEN_AND_WHOSE))
-    await asyncio.sleep(0)
+    first, _ = await held_up(look_ups, taken)
+    leaving, staying = await in_line(look_ups, ("b", WHEN_AND_WHOSE), ("c", WHEN_AND_WHOSE))
     give_turn = look_ups._next
 
     def give_turn_and_cancel() -> None:
@@ -233,13 +240,9 @@ async def test_who_leaves_in_the_instant_of_its_turn_hands_it_on(
     monkeypatch.setattr(look_ups, "_next", give_turn_and_cancel)
     await taken.let_go()
     await first
-    async with asyncio.timeout(5):
-        [(_, whose)] = await staying
-    assert whose == "c"
+    assert await whose_of(staying) == "c"
     assert leaving.cancelled()
-    async with asyncio.timeout(5):
-        [(_, whose)] = await look_ups.rows(opening("d"), WHEN_AND_WHOSE)
-    assert whose == "d"
+    assert await whose_of(asyncio.create_task(look_ups.rows(opening("d"), WHEN_AND_WHOSE))) == "d"
 
 
 @pytest.mark.usefixtures("patient")
