@@ -1,6 +1,7 @@
 """Cached reads through the API: they cost no statement, show every change at once, and stay the tenant's own."""
 
 import asyncio
+import math
 import uuid
 from dataclasses import replace
 from typing import Any
@@ -35,8 +36,12 @@ async def product(tenant: Tenant, **fields: str) -> dict[str, str]:
 
 
 @pytest.fixture
-async def old_redis(services: Services) -> None:
-    """What remembers callers' writes is old enough to be relied on: reads leave the primary."""
+async def old_redis(services: Services, gate: Gate) -> None:
+    """What remembers callers' writes is old enough to be relied on: reads leave the primary.
+
+    Neither its data nor the server is new to the application, which may have seen other tests restart it.
+    """
+    gate._services.gatekeeper._channel._replaced_at = -math.inf
     async with connect(services.redis_sessions_url, timeout=0.5) as redis:
         epoch = int(await redis.get(EPOCH_KEY) or 0)
         await redis.set(EPOCH_KEY, max(epoch - 2 * MEMORY_MS * 1000, 1))
